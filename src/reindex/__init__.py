@@ -1,0 +1,35 @@
+"""reindex: change a retrieval system's embedding model routinely, safely and reversibly.
+
+``reindex.open("reindex.toml")`` opens a project; see `reindex.project.Project`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reindex.errors import ReindexError
+    from reindex.project import Project
+    from reindex.project import open_project as open
+    from reindex.retriever import Results, Retriever
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "open": ("reindex.project", "open_project"),
+    "Project": ("reindex.project", "Project"),
+    "ReindexError": ("reindex.errors", "ReindexError"),
+    "Results": ("reindex.retriever", "Results"),
+    "Retriever": ("reindex.retriever", "Retriever"),
+}
+
+__all__ = ["Project", "ReindexError", "Results", "Retriever", "__version__", "open"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that `reindex --help` costs nothing."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'reindex' has no attribute {name!r}")
+    module, attribute = _PUBLIC[name]
+    return getattr(import_module(module), attribute)

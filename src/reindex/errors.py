@@ -1,0 +1,140 @@
+"""The exceptions that reindex raises.
+
+Every message says what was expected, what came instead, and what to do. Imports nothing::
+
+    ReindexError
+    ├── ConfigError            reindex.toml is missing, malformed or contradicts itself
+    ├── MissingExtra           an optional dependency is not installed
+    ├── DataError              input that cannot be read as documents, queries or judgements
+    │   └── TooManyBadRows     the share of bad rows passed its threshold
+    ├── RegistryError          the registry cannot be opened or is asked for what it does not hold
+    │   ├── RegistryTooNew     written by a newer release
+    │   ├── UnknownVersion     no such version
+    │   └── Conflict           another operator or process got there first
+    ├── ModelError             a base model or checkpoint cannot be found or trained
+    ├── ArtifactError          an artifact is missing, incomplete or not what its manifest says
+    │   ├── ParityError        the exported graph does not agree with the checkpoint
+    │   └── ProbeMismatch      this host computes other vectors than the build host did
+    ├── StoreError             the vector store refused or failed
+    │   ├── StoreBusy          another process holds the embedded collection
+    │   ├── StoreTooOld        the server lacks a feature that correctness needs
+    │   ├── CollectionNotFound
+    │   ├── CollectionExists
+    │   └── AliasConflict      an alias is in the way, or would be lost
+    ├── BuildError             a build cannot go on (what was done is kept)
+    │   └── TooManyDeletes     more of the collection would be deleted than allowed
+    ├── ComparisonError        live and candidate cannot be compared
+    ├── PromotionRefused       a gate condition or the state of the world says no
+    └── SpaceMismatch          a query and a collection of different spaces were about to meet
+"""
+
+
+class ReindexError(Exception):
+    """Base of all errors that reindex raises on purpose."""
+
+
+class ConfigError(ReindexError):
+    """``reindex.toml`` is missing, malformed or contradicts itself."""
+
+
+class MissingExtra(ReindexError):
+    """An optional dependency is not installed; the message holds the install command."""
+
+    def __init__(self, extra: str, package: str) -> None:
+        super().__init__(
+            f"This needs the package '{package}', which is not installed. "
+            f"Install it with: pip install 'reindex[{extra}]'"
+        )
+        self.extra = extra
+        self.package = package
+
+
+class DataError(ReindexError):
+    """Input that cannot be read as documents, queries or judgements."""
+
+
+class TooManyBadRows(DataError):
+    """The share of bad rows passed its threshold; the rows are in the dead-letter file."""
+
+
+class RegistryError(ReindexError):
+    """The registry cannot be opened, or is asked for something that it does not hold."""
+
+
+class RegistryTooNew(RegistryError):
+    """The registry was written by a newer release of reindex."""
+
+
+class UnknownVersion(RegistryError):
+    """There is no such version in the registry."""
+
+
+class Conflict(RegistryError):
+    """Another operator or process got there first."""
+
+
+class ModelError(ReindexError):
+    """A base model or checkpoint cannot be found, loaded or trained."""
+
+
+class ArtifactError(ReindexError):
+    """An artifact is missing, incomplete or not what its manifest says."""
+
+
+class ParityError(ArtifactError):
+    """The exported graph does not agree with the checkpoint; nothing was published."""
+
+
+class ProbeMismatch(ArtifactError):
+    """This host computes other vectors for the probe texts than the build host did."""
+
+
+class StoreError(ReindexError):
+    """The vector store refused or failed."""
+
+
+class StoreBusy(StoreError):
+    """Another process holds the embedded collection."""
+
+
+class StoreTooOld(StoreError):
+    """The server lacks a feature that correctness needs."""
+
+
+class CollectionNotFound(StoreError):
+    """There is no collection of this name."""
+
+
+class CollectionExists(StoreError):
+    """A collection of this name exists already."""
+
+
+class AliasConflict(StoreError):
+    """An alias is in the way, or would be lost with its collection."""
+
+
+class BuildError(ReindexError):
+    """A build cannot go on; what was done so far is kept."""
+
+
+class TooManyDeletes(BuildError):
+    """More of the collection would be deleted than the configured share."""
+
+
+class ComparisonError(ReindexError):
+    """Live and candidate cannot be compared."""
+
+
+class PromotionRefused(ReindexError):
+    """A gate condition, or the state of the world, says no.
+
+    ``verdict`` is ``fail`` or, where the evidence does not suffice, ``inconclusive``.
+    """
+
+    def __init__(self, message: str, verdict: str = "fail") -> None:
+        super().__init__(message)
+        self.verdict = verdict
+
+
+class SpaceMismatch(ReindexError):
+    """A query and a collection of different spaces were about to meet."""
