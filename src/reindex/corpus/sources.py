@@ -1,0 +1,177 @@
+"""The configured source of documents: files of one kind, streamed in a fixed order."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from reindex.config import SourceSettings
+from reindex.corpus.documents import UnusableRow, document_maker
+from reindex.corpus.parquet import count_parquet, read_parquet, require_pyarrow
+from reindex.corpus.readers import BadRow, Batch, Reader, read_csv, read_jsonl
+from reindex.corpus.seen import SeenIds
+from reindex.errors import DataError
+from reindex.records import DeadLetterSink, Document, DocumentSource
+
+BEIR_CORPUS = "corpus.jsonl"
+
+
+def count_lines(file: Path) -> int:
+    """Lines of a file, a last one without a newline included. About 3 GB/s."""
+    lines, last = 0, b"\n"
+    with file.open("rb", buffering=0) as raw:
+        while block := raw.read(2**20):
+            lines += block.count(b"\n")
+            last = block[-1:]
+    return lines + (last != b"\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    read: Reader
+    count: Callable[[Path], int] | None
+
+
+_KINDS = {
+    "beir": _Kind(read_jsonl, count_lines),
+    "jsonl": _Kind(read_jsonl, count_lines),
+    "csv": _Kind(read_csv, None),  # a quoted field may hold newlines: counting means parsing
+    "parquet": _Kind(read_parquet, count_parquet),
+}
+
+
+def open_source(settings: SourceSettings, root: Path) -> DocumentSource:
+    """The source that the config describes; ``root`` is the folder that its path starts from.
+
+    Raises:
+        DataError: there is no such file or folder, or nothing matches the glob.
+        MissingExtra: Parquet without pyarrow.
+    """
+    if settings.kind == "parquet":
+        require_pyarrow()
+    source = FileSource(settings, root)
+    source.files()
+    return source
+
+
+class FileSource:
+    """Documents of a BEIR folder, a file, or the files of a glob in the order of their names.
+
+    Of rows with the same id within the source the first is a document, the later ones are bad.
+    """
+
+    def __init__(self, settings: SourceSettings, root: Path) -> None:
+        self._settings = settings
+        self._root = root
+        self._path = settings.path if settings.path.is_absolute() else root / settings.path
+        self._kind = _KINDS[settings.kind]
+        self._counts: dict[tuple[Path, int, int], int] = {}
+
+    @property
+    def name(self) -> str:
+        """The kind, and the path as seen from the project's root."""
+        return f"{self._settings.kind}:{self._shown(self._path)}"
+
+    def files(self) -> list[Path]:
+        """The files as they are now.
+
+        Raises:
+            DataError: there are none.
+        """
+        if self._settings.kind == "beir":
+            corpus = self._path / BEIR_CORPUS
+            if not corpus.is_file():
+                raise DataError(
+                    f"source.path: expected a BEIR folder with {BEIR_CORPUS}; "
+                    f"there is no file {corpus}."
+                )
+            return [corpus]
+        if self._path.is_file():
+            return [self._path]
+        found = sorted(Path(name) for name in glob.glob(str(self._path), recursive=True))
+        files = [file for file in found if file.is_file()]
+        if not files:
+            raise DataError(
+                f"source.path: expected a {self._settings.kind} file or a glob such as "
+                f"'data/*.{self._settings.kind}'; no file matches {self._path}."
+            )
+        return files
+
+    def documents(self, dead: DeadLetterSink) -> Iterator[Document]:
+        """Stream all documents; bad rows go to ``dead``.
+
+        Raises:
+            DataError: a file cannot be read, or not one of the rows is a document.
+            TooManyBadRows: ``dead`` says so.
+        """
+        shape, any_good, first_bad = _Shape(self._settings), False, ""
+        for file in self.files():
+            for documents, bad in map(shape, self._read(file)):
+                any_good = any_good or bool(documents)
+                dead.ok(len(documents))
+                for row in bad:
+                    where = self._shown(file)
+                    first_bad = first_bad or f"{where}:{row.line}: {row.reason}"
+                    dead.add(file=where, line=row.line, reason=row.reason, row=row.row, id=row.id)
+                yield from documents
+        if first_bad and not any_good:
+            raise DataError(f"No row of {self.name} could be used. The first one is {first_bad}.")
+
+    def count(self) -> int | None:
+        """Rows of all files (kept until a file changes); None for CSV."""
+        if self._kind.count is None:
+            return None
+        return sum(self._count(file, self._kind.count) for file in self.files())
+
+    def _count(self, file: Path, count: Callable[[Path], int]) -> int:
+        stat = file.stat()
+        key = (file, stat.st_size, stat.st_mtime_ns)
+        if key not in self._counts:
+            self._counts[key] = count(file)
+        return self._counts[key]
+
+    def _read(self, file: Path) -> Iterator[Batch]:
+        try:
+            yield from self._kind.read(file)
+        except OSError as error:
+            raise DataError(f"{file} cannot be read: {error.strerror or error}.") from error
+
+    def _shown(self, path: Path) -> str:
+        """Relative to the root: the same in every checkout, and it tells nothing of the host."""
+        try:
+            return Path(os.path.relpath(path, self._root)).as_posix()
+        except ValueError:  # another drive
+            return path.name
+
+
+class _Shape:
+    """Batch of rows -> documents and bad rows, for one run over a source."""
+
+    def __init__(self, settings: SourceSettings) -> None:
+        self._make = document_maker(settings)
+        self._seen = SeenIds()
+
+    def __call__(self, batch: Batch) -> tuple[list[Document], list[BadRow]]:
+        made: list[Document] = []
+        lines: list[int] = []
+        bad = list(batch.bad)
+        for line, fields in batch.rows:
+            try:
+                made.append(self._make(fields))
+                lines.append(line)
+            except UnusableRow as error:
+                bad.append(BadRow(line, str(error), repr(fields), error.id))
+        repeated = self._seen.repeated([document.id for document in made])
+        if not repeated.any():
+            return made, sorted(bad, key=_line)
+        for i in repeated.nonzero()[0]:
+            bad.append(BadRow(lines[i], "duplicate id", made[i].text, made[i].id))
+        kept = [made[i] for i in (~repeated).nonzero()[0]]
+        return kept, sorted(bad, key=_line)
+
+
+def _line(row: BadRow) -> int:
+    return row.line
