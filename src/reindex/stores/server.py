@@ -1,0 +1,387 @@
+"""The store on a Qdrant server or cluster. The only module that imports qdrant_client."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from reindex.errors import (
+    AliasConflict,
+    CollectionExists,
+    CollectionNotFound,
+    StoreError,
+)
+from reindex.records import (
+    PREFIX_VECTOR,
+    STAMP_KEY,
+    CollectionInfo,
+    CollectionSpec,
+    Hit,
+    PayloadChange,
+    Point,
+    PointId,
+    SearchPlan,
+    Stamp,
+    StoredPoint,
+    Vector,
+)
+from reindex.stores import server_requests as requests
+from reindex.stores.layout import (
+    FULL_VECTOR,
+    Seen,
+    Shape,
+    by_seen,
+    checked_plan,
+    checked_query,
+    chunks,
+    hit,
+    key_of,
+    prefix_of,
+    stacked,
+    stamped,
+    stored_point,
+)
+from reindex.stores.retry import Retry
+from reindex.stores.server_connection import Connection, check_version
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient, models
+
+    from reindex.config import QdrantSettings
+
+logger = logging.getLogger(__name__)
+_READ_BATCH = 1000
+
+
+def connect(settings: QdrantSettings, api_key: str | None) -> ServerStore:
+    """Connect as ``[qdrant]`` says; falls back to REST where the gRPC port does not answer.
+
+    Raises:
+        StoreTooOld: the server is older than 1.17.
+        StoreError: the server does not answer.
+    """
+    from qdrant_client import QdrantClient
+
+    def client(prefer_grpc: bool) -> QdrantClient:
+        return QdrantClient(
+            url=settings.url,
+            api_key=api_key,
+            timeout=settings.timeout,
+            grpc_port=settings.grpc_port,
+            prefer_grpc=prefer_grpc,
+            check_compatibility=False,  # what we need is checked below, and refused, not warned of
+        )
+
+    if settings.prefer_grpc:
+        over_grpc = client(True)
+        try:
+            over_grpc.info()
+        except Exception:
+            over_grpc.close()
+            logger.warning("gRPC port %d does not answer; using REST.", settings.grpc_port)
+        else:
+            return ServerStore(over_grpc, attempts=settings.attempts)
+    return ServerStore(client(False), attempts=settings.attempts)
+
+
+class ServerStore:
+    """Collections, aliases and metadata of a Qdrant server. Implements ``records.Store``.
+
+    Every write waits until it is applied. A request whose failure may pass is tried again: safe,
+    because inserts keep what exists, and all other writes depend on the stamp that they replace.
+
+    Args:
+        client: a connected client; `close` closes it.
+        attempts: tries per request.
+        sleep: waits between the tries.
+    """
+
+    kind = "server"
+
+    def __init__(
+        self, client: QdrantClient, *, attempts: int, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._client = client
+        connection = Connection(Retry(attempts, sleep), self._forget)
+        self._read, self._write = connection.read, connection.write
+        self._shapes: dict[str, Shape] = {}
+        self._indexed: set[str] = set()
+        check_version(self._read(None, client.info).version)
+
+    def create(self, spec: CollectionSpec) -> None:
+        """Create a collection: one request, so it is there whole or not at all."""
+        from qdrant_client import models
+
+        shape = Shape.of(spec)
+        if spec.name in self.aliases():
+            raise AliasConflict(f"{spec.name!r} is an alias; a collection cannot have its name.")
+        if spec.name in self.collections():
+            raise CollectionExists(f"there is a collection {spec.name!r} already.")
+        slots = {n: models.VectorParams(**given) for n, given in requests.vectors(shape).items()}
+        vectors = slots if shape.prefix_dim else slots[FULL_VECTOR]
+        request = partial(
+            self._client.create_collection, spec.name, vectors, metadata=dict(spec.metadata)
+        )
+        try:
+            self._read(spec.name, request)
+        except StoreError:
+            # a first try may have succeeded and its answer been lost
+            if spec.name not in self.collections():
+                raise
+            if self.info(spec.name).metadata != spec.metadata:
+                raise CollectionExists(f"somebody else created {spec.name!r} just now.") from None
+
+    def drop(self, name: str) -> None:
+        """Delete a collection. Qdrant would silently delete its aliases, so those are refused."""
+        self._shape(name)
+        pointing = [alias for alias, target in self.aliases().items() if target == name]
+        if pointing:
+            raise AliasConflict(
+                f"collection {name!r} is live: alias {pointing[0]!r} points at it. Point the "
+                "alias at another collection first."
+            )
+        self._read(name, partial(self._client.delete_collection, name))
+        self._forget(name)
+
+    def collections(self) -> list[str]:
+        """Names of all collections, sorted."""
+        answer = self._read(None, self._client.get_collections)
+        return sorted(one.name for one in answer.collections)
+
+    def info(self, name: str) -> CollectionInfo:
+        """Size, layout and metadata."""
+        shape = self._shape(name)
+        config = self._read(name, partial(self._client.get_collection, name)).config
+        points = self.count(name)
+        metadata = dict(config.metadata or {})
+        return CollectionInfo(name, points, shape.dim, shape.layout, shape.prefix_dim, metadata)
+
+    def set_metadata(self, name: str, metadata: Mapping[str, Any]) -> None:
+        """Merge ``metadata`` into the collection's, shallowly (as the server itself does)."""
+        self._shape(name)
+        self._read(name, partial(self._client.update_collection, name, metadata=dict(metadata)))
+
+    def aliases(self) -> dict[str, str]:
+        """alias -> physical collection."""
+        answer = self._read(None, self._client.get_aliases)
+        return {one.alias_name: one.collection_name for one in answer.aliases}
+
+    def point_alias(self, alias: str, collection: str) -> None:
+        """Point ``alias`` at ``collection``: a single operation, which overwrites, read back.
+
+        A list of delete and create would be applied step by step, without a way back.
+        """
+        from qdrant_client import models
+
+        self._shape(collection)
+        if alias in self.collections():
+            raise AliasConflict(f"{alias!r} is a collection; an alias cannot have its name.")
+        target = models.CreateAlias(collection_name=collection, alias_name=alias)
+        change = [models.CreateAliasOperation(create_alias=target)]
+        self._read(collection, partial(self._client.update_collection_aliases, change))
+        found = self.aliases().get(alias)
+        if found != collection:
+            raise AliasConflict(
+                f"alias {alias!r} was pointed at {collection!r}, but reads back as {found!r}: "
+                "somebody else moves it, too."
+            )
+
+    def insert(self, name: str, points: Sequence[Point]) -> None:
+        """Insert-only: points whose id exists already stay untouched."""
+        from qdrant_client import models
+
+        shape = self._shape(name)
+        stacked(name, points, shape)  # all are checked before the first is written
+        for batch in chunks(points, shape.batch):
+            made = _points(name, batch, shape)
+            mode = models.UpdateMode.INSERT_ONLY
+            self._write(name, partial(self._client.upsert, name, made, update_mode=mode))
+
+    def update(
+        self, name: str, points: Sequence[Point], seen: Mapping[PointId, Stamp | None]
+    ) -> None:
+        """Update-only: overwrites a point only where build and rev are still those of ``seen``."""
+        from qdrant_client import models
+
+        shape = self._shape(name)
+        stacked(name, points, shape)
+        self._index_stamps(name)
+        upsert = partial(self._client.upsert, update_mode=models.UpdateMode.UPDATE_ONLY)
+        for key, group in by_seen(name, points, seen).items():
+            condition = _filter(requests.unchanged(key))
+            for batch in chunks(group, shape.batch):
+                made = _points(name, batch, shape)
+                self._write(name, partial(upsert, name, made, update_filter=condition))
+
+    def update_payload(
+        self, name: str, changes: Sequence[PayloadChange], seen: Mapping[PointId, Stamp | None]
+    ) -> None:
+        """Overwrite payload and stamp, keep the vectors; conditional as ``update``."""
+        shape = self._shape(name)
+        self._index_stamps(name)
+        operations = [
+            _new_payload(change, key)
+            for key, group in by_seen(name, changes, seen).items()
+            for change in group
+        ]
+        for batch in chunks(operations, shape.batch):
+            self._write(name, partial(self._client.batch_update_points, name, batch))
+
+    def delete(self, name: str, seen: Mapping[PointId, Stamp]) -> None:
+        """Delete points whose build and rev are still those of ``seen``."""
+        self._shape(name)
+        self._index_stamps(name)
+        groups: dict[Seen, list[PointId]] = {}
+        for point_id, stamp in seen.items():
+            groups.setdefault(key_of(stamp), []).append(point_id)
+        for key, ids in groups.items():
+            for batch in chunks(ids, _READ_BATCH):
+                doomed = _filter(requests.unchanged(key, batch))
+                self._write(name, partial(self._client.delete, name, doomed))
+
+    def retrieve(
+        self,
+        name: str,
+        ids: Sequence[PointId],
+        *,
+        with_payload: bool = False,
+        with_vector: bool = False,
+    ) -> dict[PointId, StoredPoint]:
+        """The points that exist among ``ids``; the stamp always comes along."""
+        self._shape(name)
+        wanted = requests.wanted(with_payload, with_vector)
+        found: dict[PointId, StoredPoint] = {}
+        for batch in chunks(ids, _READ_BATCH):
+            request = partial(self._client.retrieve, name, list(batch), **wanted)
+            points = [stored_point(r.id, r.payload, r.vector) for r in self._read(name, request)]
+            found.update((point.id, point) for point in points)
+        return found
+
+    def scroll(
+        self,
+        name: str,
+        *,
+        page: int = 1000,
+        with_payload: bool = False,
+        with_vector: bool = False,
+    ) -> Iterator[list[StoredPoint]]:
+        """All points in pages, ids ascending: integers first, then UUIDs."""
+        self._shape(name)  # an unknown name is told here, not at the first page
+        return self._pages(name, limit=page, **requests.wanted(with_payload, with_vector))
+
+    def missing_vectors(self, name: str) -> set[PointId]:
+        """Ids of points that lack one of the layout's vectors."""
+        incomplete = _filter(requests.lacking(list(requests.vectors(self._shape(name)))))
+        request = {"with_payload": False, "with_vectors": False, "scroll_filter": incomplete}
+        pages = self._pages(name, limit=_READ_BATCH, **request)
+        return {point.id for page in pages for point in page}
+
+    def search(self, name: str, vector: Vector, plan: SearchPlan) -> list[Hit]:
+        """Best first. A two-stage plan on a ``single`` layout searches the full vectors."""
+        from qdrant_client import models
+
+        shape = self._shape(name)
+        query = checked_query(name, vector, shape)
+        checked_plan(name, plan)
+        chosen = _filter(requests.where(plan.where)) if plan.where else None
+        params = models.SearchParams(hnsw_ef=plan.hnsw_ef, exact=plan.exact)
+        request = partial(
+            self._client.query_points,
+            name,
+            query.tolist(),
+            query_filter=chosen,
+            search_params=params,
+            limit=plan.k,
+            offset=plan.offset,
+            with_payload=True if plan.with_payload else [STAMP_KEY],
+        )
+        if plan.two_stage and shape.prefix_dim is not None:
+            first = models.Prefetch(
+                query=prefix_of(query, shape.prefix_dim).tolist(),
+                using=PREFIX_VECTOR,
+                limit=plan.oversampling * (plan.k + plan.offset),
+                filter=chosen,
+                params=params,
+            )
+            request = partial(request, prefetch=[first])
+        return [hit(p.id, p.score, p.payload) for p in self._read(name, request).points]
+
+    def count(self, name: str) -> int:
+        """Exact number of points."""
+        self._shape(name)
+        return self._read(name, partial(self._client.count, name, exact=True)).count
+
+    def flush(self, name: str) -> None:
+        """Nothing to do: a write is in the server's log before it is acknowledged."""
+        self._shape(name)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def _pages(self, name: str, **request: Any) -> Iterator[list[StoredPoint]]:
+        offset: Any = None
+        while True:
+            ask = partial(self._client.scroll, name, offset=offset, **request)
+            records, offset = self._read(name, ask)
+            if records:
+                yield [stored_point(r.id, r.payload, r.vector) for r in records]
+            if offset is None:
+                return
+
+    def _shape(self, name: str) -> Shape:
+        """The collection's dimensions, asked for once; an alias is no collection."""
+        if name not in self._shapes:
+            if name not in self.collections():
+                raise CollectionNotFound(f"there is no collection {name!r} on the server.")
+            config = self._read(name, partial(self._client.get_collection, name)).config
+            self._shapes[name] = requests.shape_of(name, config.params.vectors)
+        return self._shapes[name]
+
+    def _forget(self, name: str) -> None:
+        self._shapes.pop(name, None)
+        self._indexed.discard(name)
+
+    def _index_stamps(self, name: str) -> None:
+        """Index what conditional writes compare, once and only where there are such writes."""
+        from qdrant_client import models
+
+        if name in self._indexed:
+            return
+        schemas = {"keyword": models.KeywordIndexParams, "integer": models.IntegerIndexParams}
+        for field, given in requests.STAMP_INDEXES.items():
+            schema = schemas[given["type"]](**given)
+            create = partial(self._client.create_payload_index, name, field, schema)
+            self._write(name, create)
+        self._indexed.add(name)
+
+
+def _points(name: str, points: Sequence[Point], shape: Shape) -> list[models.PointStruct]:
+    from qdrant_client import models
+
+    full = stacked(name, points, shape)
+    slots: list[dict[str, Any]] = [{FULL_VECTOR: row} for row in full.tolist()]
+    if shape.prefix_dim is not None:
+        for named, row in zip(slots, prefix_of(full, shape.prefix_dim).tolist(), strict=True):
+            named[PREFIX_VECTOR] = row
+    return [
+        models.PointStruct(id=point.id, vector=named, payload=stamped(point))
+        for point, named in zip(points, slots, strict=True)
+    ]
+
+
+def _new_payload(change: PayloadChange, seen: Seen) -> models.OverwritePayloadOperation:
+    from qdrant_client import models
+
+    condition = _filter(requests.unchanged(seen, [change.id]))
+    payload = models.SetPayload(payload=stamped(change), filter=condition)
+    return models.OverwritePayloadOperation(overwrite_payload=payload)
+
+
+def _filter(given: requests.Json) -> models.Filter:
+    from qdrant_client import models
+
+    return models.Filter.model_validate(given)

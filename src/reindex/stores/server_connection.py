@@ -1,0 +1,59 @@
+"""Requests to a Qdrant server: tried as often as it may help, waited for, errors translated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from reindex.errors import CollectionNotFound, StoreError, StoreTooOld
+from reindex.stores.retry import NotCompleted, Retry, is_missing
+
+Result = TypeVar("Result")
+OLDEST_SERVER = (1, 17)
+
+
+class Connection:
+    """Sends requests; ``on_failure`` is told the collection whose request failed."""
+
+    def __init__(self, retry: Retry, on_failure: Callable[[str], None]) -> None:
+        self._retry = retry
+        self._on_failure = on_failure
+
+    def read(self, name: str | None, request: Callable[[], Result]) -> Result:
+        """The answer to ``request``, which concerns the collection ``name`` (None: none).
+
+        Raises:
+            CollectionNotFound: the server says so.
+            StoreError: anything else that is still wrong after the last try.
+        """
+        where = f"collection {name!r}" if name else "the Qdrant server"
+        try:
+            return self._retry(request)
+        except Exception as error:
+            if name is not None:
+                self._on_failure(name)
+            if name is not None and is_missing(error):
+                raise CollectionNotFound(f"{where} is not on the server (any more).") from error
+            raise StoreError(f"{where}: {type(error).__name__}: {error}") from error
+
+    def write(self, name: str, request: Callable[..., Any]) -> None:
+        """Send a write and wait for it; an answer other than `completed` is a failure."""
+
+        def confirmed() -> None:
+            answer = request(wait=True)
+            for result in answer if isinstance(answer, list) else [answer]:
+                if result.status.value != "completed":
+                    raise NotCompleted(f"the server answered {result.status.value!r}")
+
+        self.read(name, confirmed)
+
+
+def check_version(version: str) -> None:
+    """Raise StoreTooOld where the server cannot write conditionally."""
+    found = tuple(int(digits) for digits in re.findall(r"\d+", version)[:2])
+    if found < OLDEST_SERVER:
+        raise StoreTooOld(
+            f"the Qdrant server is {version}; expected 1.17 or newer. Older ones silently ignore "
+            "the conditions of insert-only and update-only writes. Upgrade the server."
+        )

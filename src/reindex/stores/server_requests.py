@@ -1,0 +1,95 @@
+"""Our words -> the JSON of Qdrant's REST API, which the server adapter reads into its models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reindex.errors import StoreError
+from reindex.records import PREFIX_VECTOR, STAMP_KEY, Condition, PointId
+from reindex.stores.filters import AnyOf, Between, Clause, Equal, OneOf, clauses
+from reindex.stores.layout import (
+    BUILD_FIELD,
+    FULL_VECTOR,
+    REV_FIELD,
+    STAMP_FIELDS,
+    Seen,
+    Shape,
+)
+
+Json = dict[str, Any]
+STAMP_INDEXES: dict[str, Json] = {
+    BUILD_FIELD: {"type": "keyword", "on_disk": True, "enable_hnsw": False},
+    REV_FIELD: {"type": "integer", "lookup": True, "range": False, "on_disk": True},
+}
+"""Servers in strict mode refuse filters on fields without an index, conditional writes included.
+On disk, and without links in the graph: nobody searches by them."""
+
+
+def vectors(shape: Shape) -> dict[str, Json]:
+    """slot -> parameters; with a prefix to search first, only it has a graph and stays in memory.
+
+    Cosine, because plain clients refuse to read a collection with another distance.
+    """
+    if shape.prefix_dim is None:
+        return {FULL_VECTOR: {"size": shape.dim, "distance": "Cosine"}}
+    full = {"size": shape.dim, "distance": "Cosine", "on_disk": True, "hnsw_config": {"m": 0}}
+    prefix = {"size": shape.prefix_dim, "distance": "Cosine"}
+    return {FULL_VECTOR: full, PREFIX_VECTOR: prefix}
+
+
+def shape_of(name: str, vectors: Any) -> Shape:
+    """The shape that a collection's vector parameters (one, or a dict of named ones) describe."""
+    slots = vectors if isinstance(vectors, Mapping) else {FULL_VECTOR: vectors}
+    if slots.get(FULL_VECTOR) is None:
+        raise StoreError(
+            f"collection {name!r} has the vectors {sorted(slots)}; expected an unnamed default "
+            "vector. Use a collection that was made by reindex, or build a new one."
+        )
+    prefix = slots.get(PREFIX_VECTOR)
+    return Shape(slots[FULL_VECTOR].size, prefix.size if prefix else None)
+
+
+def wanted(with_payload: bool, with_vector: bool) -> Json:
+    """What a read brings along: always the stamp."""
+    return {
+        "with_payload": True if with_payload else [STAMP_KEY],
+        "with_vectors": [FULL_VECTOR] if with_vector else False,
+    }
+
+
+def unchanged(seen: Seen, ids: Sequence[PointId] = ()) -> Json:
+    """A filter: (one of ``ids`` and) still bearing the stamp that was read, or still none."""
+    chosen: list[Json] = [{"has_id": list(ids)}] if ids else []
+    if seen is None:  # no stamp = one of its fields is not there, as `Stamp.from_payload` has it
+        empty = [{"is_empty": {"key": field}} for field in STAMP_FIELDS]
+        return {"must": [*chosen, {"should": empty}]}
+    build, rev = seen
+    stamp = [_match(BUILD_FIELD, {"value": build}), _match(REV_FIELD, {"value": rev})]
+    return {"must": [*chosen, *stamp]}
+
+
+def lacking(names: Sequence[str]) -> Json:
+    """A filter: points without at least one of these vectors."""
+    return {"should": [{"must_not": [{"has_vector": name}]} for name in names]}
+
+
+def where(condition: Condition) -> Json:
+    """A filter: all of the condition's fields."""
+    return {"must": [_condition(clause) for clause in clauses(condition)]}
+
+
+def _condition(clause: Clause) -> Json:
+    match clause:
+        case Equal(key, value):
+            return _match(key, {"value": value})
+        case OneOf(key, values):
+            return _match(key, {"any": list(values)})
+        case Between(key, bounds):
+            return {"key": key, "range": dict(bounds)}
+        case AnyOf(several):
+            return {"should": [_condition(one) for one in several]}
+
+
+def _match(key: str, wanted: Json) -> Json:
+    return {"key": key, "match": wanted}

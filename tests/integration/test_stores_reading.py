@@ -1,0 +1,226 @@
+"""The matrix over all stores, continued: scrolling and searching."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reindex.errors import StoreError
+from reindex.records import PointId, SearchPlan, Vector
+from tests.store_fixtures import (
+    PREFIX_DIM,
+    STORES,
+    World,
+    assert_near,
+    point,
+    points,
+    stamp,
+    unit_vectors,
+    uuid_of,
+    world_of,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:Local mode performs exact")
+
+
+@pytest.fixture(params=STORES)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    yield from world_of(request.param, tmp_path)
+
+
+def _oracle(vectors: Vector, query: Vector, k: int) -> list[int]:
+    return [int(i) for i in np.argsort(-(vectors @ query), kind="stable")[:k]]
+
+
+class TestScroll:
+    @pytest.mark.parametrize("page", [1, 3, 7, 100])
+    def test_integers_then_uuids_ascending(self, world: World, page: int) -> None:
+        name = world.made()
+        uuids = [uuid_of(i) for i in range(6)]
+        ids: list[PointId] = [uuids[0], 10, 9, *uuids[1:], 2**63, 0]
+        world.store.insert(name, points(ids))
+        pages = list(world.store.scroll(name, page=page))
+        assert [p.id for one in pages for p in one] == [0, 9, 10, 2**63, *sorted(uuids)]
+        assert all(0 < len(one) <= page for one in pages)
+
+    def test_it_brings_what_was_asked_for(self, world: World) -> None:
+        name, vectors = world.made(), unit_vectors(2)
+        world.store.insert(name, points([1, 2], vectors))
+        [[bare, _]] = world.store.scroll(name)
+        assert (bare.payload, bare.vector, bare.stamp) == ({}, None, stamp("doc-1"))
+        [[_, rich]] = world.store.scroll(name, with_payload=True, with_vector=True)
+        assert rich.payload == {"text": "text 2"}
+        assert_near(rich.vector, vectors[1])
+
+    def test_an_empty_collection_has_no_pages(self, world: World) -> None:
+        assert list(world.store.scroll(world.made())) == []
+
+
+COUNT = 200
+
+
+@pytest.fixture(scope="module", params=STORES)
+def shared(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    yield from world_of(request.param, tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module", params=["two-stage", "single"])
+def stocked(shared: World, request: pytest.FixtureRequest) -> tuple[World, str]:
+    """A collection that the tests of search only read."""
+    name = shared.made(request.param, layout=request.param)
+    shared.store.insert(
+        name,
+        [
+            point(i, row, {"n": i, "kind": "abc"[i % 3], "meta": {"half": i % 2 == 0}})
+            for i, row in enumerate(unit_vectors(COUNT))
+        ],
+    )
+    return shared, name
+
+
+class TestSearch:
+    @pytest.mark.parametrize(
+        "plan",
+        [
+            SearchPlan(exact=True),
+            SearchPlan(k=3, exact=True, offset=4),
+            SearchPlan(two_stage=True, oversampling=COUNT),
+            SearchPlan(k=5, offset=3, two_stage=True, oversampling=COUNT),
+            SearchPlan(two_stage=True, exact=True, oversampling=COUNT, hnsw_ef=200),
+        ],
+    )
+    def test_against_brute_force(self, stocked: tuple[World, str], plan: SearchPlan) -> None:
+        world, name = stocked
+        vectors = unit_vectors(COUNT)
+        for query in unit_vectors(10, seed=3):
+            hits = world.store.search(name, query, plan)
+            best = _oracle(vectors, query, plan.offset + plan.k)[plan.offset :]
+            assert [h.point_id for h in hits] == best
+            scores = [h.score for h in hits]
+            assert_near(scores, vectors[best] @ query, atol=1e-5)
+
+    def test_a_hit_bears_the_sources_own_id(self, stocked: tuple[World, str]) -> None:
+        world, name = stocked
+        [hit] = world.store.search(name, unit_vectors(1)[0], SearchPlan(k=1))
+        assert (hit.id, hit.point_id) == ("doc-0", 0)
+        assert hit.payload == {"n": 0, "kind": "a", "meta": {"half": True}}
+        plan = SearchPlan(k=1, with_payload=False)
+        [bare] = world.store.search(name, unit_vectors(1)[0], plan)
+        assert (bare.id, bare.payload) == ("doc-0", {})
+
+    def test_first_stage_size_is_oversampling_times_k(self, world: World) -> None:
+        """What the prefix misses is found only where the first stage is large enough."""
+        name = world.made("staged")
+        query = unit_vectors(1)[0]
+        flipped = query.copy()
+        flipped[:PREFIX_DIM] *= -1  # near by its tail, last by its prefix
+        near = unit_vectors(30, seed=9) * 0.2 + query
+        near[:, PREFIX_DIM:] = -near[:, PREFIX_DIM:]  # near by its prefix, far by its tail
+        rows = np.vstack([flipped, near]).astype(np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        world.store.insert(name, points(range(31), rows))
+        full = world.store.search(name, query, SearchPlan(k=31))
+        rank = [h.point_id for h in full].index(0)
+        small = SearchPlan(k=10, two_stage=True, oversampling=3)
+        large = SearchPlan(k=10, two_stage=True, oversampling=4)
+        later = SearchPlan(k=5, offset=rank, two_stage=True, oversampling=40)
+        assert 0 not in {h.point_id for h in world.store.search(name, query, small)}
+        assert len(world.store.search(name, query, large)) == 10
+        assert world.store.search(name, query, later)[0].point_id == 0
+
+    @pytest.mark.parametrize("two_stage", [False, True])
+    @pytest.mark.parametrize(
+        ("where", "holds"),
+        [
+            ({"kind": "a"}, lambda i: i % 3 == 0),
+            ({"n": 7}, lambda i: i == 7),
+            ({"n": 7.0}, lambda i: i == 7),
+            ({"meta.half": True}, lambda i: i % 2 == 0),
+            ({"kind": ["a", "b"]}, lambda i: i % 3 < 2),
+            ({"n": [3, 5, 999]}, lambda i: i in (3, 5)),
+            ({"n": [3, 5.0]}, lambda i: i in (3, 5)),
+            ({"kind": []}, lambda i: False),
+            ({"n": {"gte": 10, "lt": 20}}, lambda i: 10 <= i < 20),
+            ({"n": {"gt": 190.5}}, lambda i: i > 190),
+            ({"kind": "c", "n": {"lte": 50}}, lambda i: i % 3 == 2 and i <= 50),
+            ({"nothing": "x"}, lambda i: False),
+        ],
+    )
+    def test_filters(
+        self, stocked: tuple[World, str], where: Any, holds: Callable[[int], bool], two_stage: bool
+    ) -> None:
+        world, name = stocked
+        query = unit_vectors(1, seed=3)[0]
+        plan = SearchPlan(k=COUNT, where=where, two_stage=two_stage, oversampling=1)
+        found = {hit.point_id for hit in world.store.search(name, query, plan)}
+        assert found == {i for i in range(COUNT) if holds(i)}
+
+    def test_a_filter_holds_in_the_first_stage(self, stocked: tuple[World, str]) -> None:
+        """Filtering only the rescored candidates would leave fewer than k."""
+        world, name = stocked
+        plan = SearchPlan(k=10, where={"n": {"gte": 150}}, two_stage=True, oversampling=1)
+        for query in unit_vectors(5, seed=3):
+            assert len(world.store.search(name, query, plan)) == 10
+
+    @pytest.mark.parametrize(
+        "where", [{"n": {"near": 3}}, {"n": {}}, {"n": {"gt": "x"}}, {"n": None}, {"n": [None]}]
+    )
+    def test_a_wrong_filter_names_the_right_ones(
+        self, stocked: tuple[World, str], where: Any
+    ) -> None:
+        world, name = stocked
+        with pytest.raises(StoreError, match="gt, gte, lt, lte"):
+            world.store.search(name, unit_vectors(1)[0], SearchPlan(where=where))
+
+    @pytest.mark.parametrize(
+        "plan", [SearchPlan(k=0), SearchPlan(offset=-1), SearchPlan(oversampling=0)]
+    )
+    def test_a_senseless_plan_is_refused(
+        self, stocked: tuple[World, str], plan: SearchPlan
+    ) -> None:
+        world, name = stocked
+        with pytest.raises(StoreError, match="oversampling >= 1"):
+            world.store.search(name, unit_vectors(1)[0], plan)
+
+    def test_k_larger_than_the_collection(self, stocked: tuple[World, str]) -> None:
+        world, name = stocked
+        plan = SearchPlan(k=1000, two_stage=True)
+        assert len(world.store.search(name, unit_vectors(1)[0], plan)) == COUNT
+
+
+def test_threads_search_while_another_writes(world: World, request: pytest.FixtureRequest) -> None:
+    if request.node.callspec.params["world"] == "memory":
+        pytest.skip("the client's in-memory mode is not made for several threads")
+    name, vectors = world.made(), unit_vectors(600)
+    world.store.insert(name, points(range(100), vectors[:100]))
+    failures: list[BaseException] = []
+    written = threading.Event()
+
+    def search() -> None:
+        plan = SearchPlan(k=1, two_stage=True, oversampling=10)
+        try:
+            while not written.is_set():
+                for id in range(0, 100, 7):
+                    [hit] = world.store.search(name, vectors[id], plan)
+                    assert hit.point_id == id
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for start in range(100, 600, 50):
+        world.store.insert(name, points(range(start, start + 50), vectors[start : start + 50]))
+        world.store.flush(name)
+    written.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert world.store.count(name) == 600
