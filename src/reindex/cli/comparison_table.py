@@ -1,0 +1,257 @@
+"""A comparison as tables for people. Signs and words carry the meaning; colour only repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from reindex.evaluation.statistics import percent, percent_range
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+
+    from reindex.evaluation.resampling import PairedDifference
+    from reindex.evaluation.results import (
+        Comparison,
+        Example,
+        Latency,
+        StageRow,
+        SubsetReport,
+    )
+
+LABELS = {"recall": "recall", "ndcg": "nDCG", "mrr": "MRR"}
+VERDICTS = {
+    "pass": ("PASS", "bold green"),
+    "fail": ("FAIL", "bold red"),
+    "inconclusive": ("INCONCLUSIVE", "bold yellow"),
+}
+SHOWN_EXAMPLES = 5
+NOTHING = "–"
+
+
+class Sheet:
+    """A table under its title, which may be wider than the table."""
+
+    def __init__(self, title: str, table: Table) -> None:
+        self.title, self.table = title, table
+
+    def add_row(self, *cells: str) -> None:
+        """Add a row of text."""
+        self.table.add_row(*(Text(cell) for cell in cells))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text()
+        yield Text(self.title, style="bold")
+        yield Padding(self.table, (0, 0, 0, 2))
+
+
+def render_comparison(comparison: Comparison, console: Console) -> None:
+    """Print everything that the comparison found, the verdict last. Fits 80 columns and more."""
+    console.print(_heading(comparison))
+    for section in SECTIONS:
+        for part in section(comparison):
+            console.print(part)
+    console.print(_verdict(comparison))
+
+
+def _heading(c: Comparison) -> RenderableType:
+    title = Text.assemble(
+        ("Comparison  ", "bold"),
+        f"live {c.live.version}  →  candidate ",
+        (c.candidate.version, "bold"),
+    )
+    counted = (
+        f"{c.queries:,} judged queries in {c.groups:,} independent groups; "
+        f"{c.live.points:,} and {c.candidate.points:,} documents"
+    )
+    return Padding(Group(title, Text(counted, style="dim")), (1, 0, 0, 0))
+
+
+def _metrics(c: Comparison) -> Iterator[RenderableType]:
+    table = _table("Search as it serves", "metric", "live", "candidate", *_effect_heads(c))
+    for row in c.metrics:
+        mark = " *" if row.name == c.metric else ""
+        table.add_row(f"{LABELS[row.name]}@{c.k}{mark}", *_effect(row.difference))
+    yield table
+    d = c.judged
+    yield _line(
+        f"* judged: better on {d.wins:,} queries, worse on {d.losses:,}, equal on {d.ties:,}. "
+        f"Nobody judged {_share(c.unjudged.live, c.unjudged.of)} (live) and "
+        f"{_share(c.unjudged.candidate, c.unjudged.of)} (candidate) of the results; they count "
+        "as not relevant."
+    )
+
+
+def _effect_heads(c: Comparison) -> tuple[str, ...]:
+    return ("change", f"{c.judged.confidence * 100:g} % interval", "p")
+
+
+def _effect(d: PairedDifference) -> tuple[str, ...]:
+    return (
+        f"{d.mean_live:.3f}",
+        f"{d.mean_candidate:.3f}",
+        percent(d.relative),
+        percent_range(d.low, d.high),
+        "<0.001" if d.p_value < 0.001 else f"{d.p_value:.3f}",
+    )
+
+
+def _serving(c: Comparison) -> Iterator[RenderableType]:
+    table = _table(
+        f"recall@{c.k} of exact search and as served; latency",
+        "side",
+        "exact",
+        "served",
+        "lost",
+        "median",
+        "p95",
+        "encode",
+        "search",
+    )
+    for name, stage, latency in (
+        ("live", c.live_stage, c.live_latency),
+        ("candidate", c.candidate_stage, c.candidate_latency),
+    ):
+        table.add_row(name, *_stage(stage), *_latency(latency))
+    yield table
+    yield _line(f"Served by {_how(c)}. {_timed(c.candidate_latency)}")
+
+
+def _stage(row: StageRow) -> tuple[str, ...]:
+    return f"{row.exact:.3f}", f"{row.served:.3f}", percent(row.loss, sign=False)
+
+
+def _latency(row: Latency) -> tuple[str, ...]:
+    return tuple(
+        f"{value:.1f} ms"
+        for value in (row.p50_ms, row.p95_ms, row.encode_p50_ms, row.search_p50_ms)
+    )
+
+
+def _how(c: Comparison) -> str:
+    side = c.candidate
+    if side.layout == "single":
+        return "one search on full vectors"
+    first = f"first {side.prefix_dim} of {side.dim} dims, {side.oversampling} × {c.k} candidates"
+    return f"two-stage search (candidate: {first})"
+
+
+def _timed(row: Latency) -> str:
+    return f"Times of {row.queries} queries one at a time; encode and search are medians."
+
+
+def _subset(c: Comparison) -> Iterator[RenderableType]:
+    if c.subset is None:
+        return
+    yield _dimensions(c.subset, c.k)
+    if c.subset.precision:
+        yield _precision(c.subset, c)
+    yield _line(
+        f"On a subset: {c.subset.documents:,} documents, {c.subset.queries:,} queries, exact "
+        "search. Compare within these tables only."
+    )
+
+
+def _dimensions(subset: SubsetReport, k: int) -> Sheet:
+    table = _table(f"recall@{k} by dimension", "dims", "live", "kept", "candidate", "kept")
+    for row in subset.dimensions:
+        live = _score_and_share(row.live, row.live_kept)
+        table.add_row(f"{row.dim}", *live, *_score_and_share(row.candidate, row.candidate_kept))
+    return table
+
+
+def _score_and_share(score: float | None, share: float | None) -> tuple[str, str]:
+    return (
+        NOTHING if score is None else f"{score:.3f}",
+        NOTHING if share is None else percent(share, sign=False),
+    )
+
+
+def _precision(subset: SubsetReport, c: Comparison) -> Sheet:
+    title = f"{c.candidate.version}: fp32 against the graph that serves (int8)"
+    table = _table(title, "metric", "fp32", "served", "change")
+    for row in subset.precision:
+        name = f"{LABELS[row.name]}@{c.k}"
+        table.add_row(name, f"{row.fp32:.3f}", f"{row.served:.3f}", percent(row.change))
+    return table
+
+
+def _baselines(c: Comparison) -> Iterator[RenderableType]:
+    if not c.baselines:
+        return
+    heads = [f"{LABELS[row.name]}@{c.k}" for row in c.metrics]
+    table = _table("Beside another retriever", "retriever", *heads)
+    table.add_row("live", *(f"{row.difference.mean_live:.3f}" for row in c.metrics))
+    table.add_row("candidate", *(f"{row.difference.mean_candidate:.3f}" for row in c.metrics))
+    for base in c.baselines:
+        table.add_row(base.name, f"{base.recall:.3f}", f"{base.ndcg:.3f}", f"{base.mrr:.3f}")
+    yield table
+
+
+def _variants(c: Comparison) -> Iterator[RenderableType]:
+    if not c.variants:
+        return
+    title = f"{LABELS[c.metric]}@{c.k} with other wordings of the queries (not judged)"
+    table = _table(title, "wording", "live", "candidate", *_effect_heads(c))
+    for variant in c.variants:
+        difference = next(row.difference for row in variant.metrics if row.name == c.metric)
+        table.add_row(variant.label, *_effect(difference))
+    yield table
+
+
+def _examples(c: Comparison) -> Iterator[RenderableType]:
+    for title, examples in (("Biggest wins", c.wins), ("Biggest losses", c.losses)):
+        if examples:
+            yield _example_table(f"{title}, {LABELS[c.metric]}@{c.k}", examples)
+
+
+def _example_table(title: str, examples: Sequence[Example]) -> Sheet:
+    sheet = _table(title, "query", "live", "candidate")
+    sheet.table.expand = True
+    sheet.table.columns[0].ratio = 1
+    for example in examples[:SHOWN_EXAMPLES]:
+        text = Text(" ".join(example.text.split()), no_wrap=True, overflow="ellipsis")
+        sheet.table.add_row(text, f"{example.live:.2f}", f"{example.candidate:.2f}")
+    return sheet
+
+
+def _verdict(c: Comparison) -> RenderableType:
+    word, style = VERDICTS[c.verdict]
+    lines = [Text.assemble(("! ", "bold yellow"), warning) for warning in c.warnings]
+    lines.append(Text.assemble((word, style), f"  {LABELS[c.metric]}@{c.k}: {c.reason}"))
+    if c.note:
+        lines.append(Text(f"Note: {c.note}", style="italic"))
+    return Padding(Group(*lines), (1, 0))
+
+
+SECTIONS: tuple[Callable[[Comparison], Iterable[RenderableType]], ...] = (
+    _metrics,
+    _serving,
+    _subset,
+    _baselines,
+    _variants,
+    _examples,
+)
+
+
+def _table(title: str, first: str, *heads: str) -> Sheet:
+    """Figures keep their width; only the first column gives way on a narrow screen."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column(first)
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    return Sheet(title, table)
+
+
+def _line(text: str) -> RenderableType:
+    return Padding(Text(text, style="dim"), (0, 0, 0, 2))
+
+
+def _share(part: int, whole: int) -> str:
+    return percent(part / whole, sign=False) if whole else "none"

@@ -1,0 +1,1 @@
+"""Judging a candidate against live: metrics, statistics, the comparison, calibration."""

@@ -1,0 +1,207 @@
+"""Live against candidate on the same judged queries, through the store as serving does it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reindex.config import EvaluationSettings, GateSettings
+from reindex.errors import ComparisonError
+from reindex.evaluation.baselines import bm25_row, import_bm25s, read_texts
+from reindex.evaluation.metrics import answerable
+from reindex.evaluation.paired import Scored, stage_row, unjudged
+from reindex.evaluation.results import BaselineRow, Comparison, Counts, SubsetReport
+from reindex.evaluation.retrieval import (
+    OpenSide,
+    Side,
+    measure_latency,
+    missing_documents,
+    open_side,
+    runs_of,
+)
+from reindex.evaluation.statistics import judge
+from reindex.evaluation.subset import Subset, dimension_rows, draw_subset, precision_rows
+from reindex.evaluation.variants import read_variants, variant_rows
+from reindex.records import Document, Judgements, Progress, Store, no_progress
+
+__all__ = ["Comparison", "Side", "compare"]
+
+Documents = Callable[[], Iterable[Document]]
+
+
+def compare(  # noqa: PLR0913 (what to compare, how to judge it, what to read beside it)
+    store: Store,
+    live: Side,
+    candidate: Side,
+    judgements: Judgements,
+    settings: EvaluationSettings,
+    gate: GateSettings,
+    *,
+    root: Path = Path(),
+    documents: Documents | None = None,
+    progress: Progress = no_progress,
+) -> Comparison:
+    """Judge the candidate against live.
+
+    Metrics and verdict are of search as it serves. ``root`` is where the variants' paths start
+    from. ``documents`` streams the source for the fp32 and BM25 rows, which are left out without
+    it; it is read once, and only where one of them is wanted.
+
+    Raises:
+        ComparisonError: no answerable query, one collection on both sides, or judgements whose
+            ids the collections do not know.
+        SpaceMismatch: a side's encoder did not write its collection.
+        DataError: a variant's queries cannot be read.
+        MissingExtra: ``settings.bm25`` without bm25s.
+    """
+    started = time.perf_counter()
+    if live.collection == candidate.collection:
+        raise ComparisonError(
+            f"Live and candidate are the same collection, {live.collection}. Compare two versions."
+        )
+    judged = _answerable(judgements)
+    sides = open_side(store, live), open_side(store, candidate)
+    variants = read_variants(judged, settings, root)
+    if settings.bm25:
+        import_bm25s()  # what cannot work fails before the searching starts
+    bench = _Bench(sides, judged, variants, settings, progress)
+    found = bench.compare(gate, documents)
+    return replace(found, seconds=time.perf_counter() - started)
+
+
+def _answerable(judgements: Judgements) -> Judgements:
+    """The queries that have a relevant document, each once."""
+    qrels = answerable(judgements.qrels)
+    queries = {query.id: query for query in judgements.queries if query.id in qrels}
+    if not queries:
+        raise ComparisonError(
+            f"None of the {len(judgements.queries)} queries has a relevant document (relevance of "
+            "1 or more). Check that evaluation.queries and evaluation.qrels belong together."
+        )
+    return Judgements(tuple(queries.values()), {query: qrels[query] for query in queries})
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """Both sides, opened, with what they are judged on."""
+
+    sides: tuple[OpenSide, OpenSide]
+    judged: Judgements
+    variants: Mapping[str, Judgements]
+    settings: EvaluationSettings
+    progress: Progress
+
+    def compare(self, gate: GateSettings, documents: Documents | None) -> Comparison:
+        """Measure everything, then put it together."""
+        settings, k, judged = self.settings, self.settings.k, self.judged
+        missing = self._missing()
+        runs = [runs_of(side, judged.queries, k, self.progress) for side in self.sides]
+        scored = Scored.of(judged, runs[0].served, runs[1].served, settings)
+        difference = scored.difference(gate.metric)
+        outcome = judge(difference, mode=gate.mode, min_effect=gate.min_effect, margin=gate.margin)
+        latency = measure_latency(*self.sides, judged.queries, k, self.progress)
+        subset, texts = self._subset(documents)
+        wins, losses = scored.examples(gate.metric)
+        return Comparison(
+            live=self.sides[0].record(),
+            candidate=self.sides[1].record(),
+            metric=gate.metric,
+            verdict=outcome.verdict,
+            reason=outcome.reason,
+            k=k,
+            queries=len(judged.queries),
+            groups=difference.groups,
+            metrics=scored.rows,
+            live_stage=stage_row(scored.live["recall"], runs[0].exact, judged.qrels, k),
+            candidate_stage=stage_row(scored.candidate["recall"], runs[1].exact, judged.qrels, k),
+            live_latency=latency[0],
+            candidate_latency=latency[1],
+            subset=self._subset_report(subset, texts),
+            baselines=self._baselines(texts),
+            variants=variant_rows(self.sides, self.variants, settings, self.progress),
+            unjudged=unjudged(runs[0].served, runs[1].served, judged.qrels),
+            missing=missing,
+            wins=wins,
+            losses=losses,
+            judged_set=judged_set_hash(judged),
+            settings=settings.model_dump(mode="json"),
+            gate=gate.model_dump(mode="json"),
+            seconds=0.0,
+            note=settings.note,
+            warnings=tuple(self._warnings(missing, subset, texts)),
+            scores=scored.pairs(),
+        )
+
+    def _missing(self) -> Counts:
+        relevant = sorted(
+            {
+                document
+                for judged in self.judged.qrels.values()
+                for document, grade in judged.items()
+                if grade
+            }
+        )
+        live, candidate = (missing_documents(side, relevant) for side in self.sides)
+        return Counts(live, candidate, of=len(relevant))
+
+    def _subset(self, documents: Documents | None) -> tuple[Subset, dict[str, str]]:
+        """The judged subset, and the texts that the rows beside the comparison need."""
+        limit, seed = self.settings.subset_documents, self.settings.seed
+        self.progress("drawing a subset", 0, None)
+        subset = draw_subset(*self.sides, self.judged, limit=limit, seed=seed)
+        if documents is None or not (self.settings.bm25 or self.sides[1].side.fp32):
+            return subset, {}
+        wanted = None if self.settings.bm25 else frozenset(subset.documents)
+        return subset, read_texts(documents(), wanted, self.progress)
+
+    def _subset_report(self, subset: Subset, texts: dict[str, str]) -> SubsetReport | None:
+        if not subset.queries:
+            return None
+        live, candidate = self.sides
+        load, k = candidate.side.fp32, self.settings.k
+        return SubsetReport(
+            documents=len(subset.documents),
+            queries=len(subset.queries),
+            dimensions=dimension_rows(live, candidate, subset, k),
+            precision=precision_rows(candidate, load(), subset, texts, k, self.progress)
+            if load and texts
+            else (),
+        )
+
+    def _baselines(self, texts: dict[str, str]) -> tuple[BaselineRow, ...]:
+        if not self.settings.bm25 or not texts:
+            return ()
+        self.progress("BM25", 0, None)
+        return (bm25_row(texts, self.judged.queries, self.judged.qrels, self.settings.k),)
+
+    def _warnings(self, missing: Counts, subset: Subset, texts: dict[str, str]) -> Iterator[str]:
+        for opened, count in zip(self.sides, (missing.live, missing.candidate), strict=True):
+            if count:
+                yield (
+                    f"{count:,} of {missing.of:,} relevant documents are not in "
+                    f"{opened.side.collection}: it cannot find them."
+                )
+        live, candidate = (opened.info for opened in self.sides)
+        if live.points != candidate.points:
+            yield (
+                f"{live.name} holds {live.points:,} points, {candidate.name} {candidate.points:,}: "
+                "the two do not search the same documents."
+            )
+        if not subset.queries:
+            yield "No query's relevant documents fit the subset: its rows are left out."
+        if not texts and (self.settings.bm25 or self.sides[1].side.fp32):
+            yield "The documents' texts were not given: the fp32 and BM25 rows are left out."
+
+
+def judged_set_hash(judged: Judgements) -> str:
+    """SHA-256 over the queries and judgements in a fixed order: which set was judged on."""
+    content = {
+        "queries": sorted((query.id, query.text) for query in judged.queries),
+        "qrels": {query: dict(sorted(grades.items())) for query, grades in judged.qrels.items()},
+    }
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()

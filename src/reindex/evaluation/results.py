@@ -1,0 +1,228 @@
+"""What a comparison found: a tree of frozen dataclasses that survives JSON unchanged."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from reindex.evaluation.metrics import Metric
+from reindex.evaluation.resampling import PairedDifference
+from reindex.evaluation.statistics import Verdict
+from reindex.records import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class SideRecord:
+    """Which collection stood on one side, in which state, and how it was searched."""
+
+    version: str
+    collection: str
+    space: str
+    encoding: str
+    build: str
+    points: int
+    dim: int
+    layout: Layout
+    prefix_dim: int | None
+    oversampling: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """A metric at k, live against candidate."""
+
+    name: Metric
+    difference: PairedDifference
+
+
+@dataclass(frozen=True, slots=True)
+class StageRow:
+    """Recall as served against exact search; ``loss`` is the share of the exact recall lost."""
+
+    exact: float
+    served: float
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds of encoding one query and searching as served, one query at a time."""
+
+    queries: int
+    p50_ms: float
+    p95_ms: float
+    encode_p50_ms: float
+    search_p50_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class DimensionRow:
+    """Recall on the subset with truncated vectors; None where a side has no such dimension.
+
+    ``kept`` is the share of that side's recall at its full dimension.
+    """
+
+    dim: int
+    live: float | None
+    live_kept: float | None
+    candidate: float | None
+    candidate_kept: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionRow:
+    """A metric of the candidate on the subset: fp32 graph against the one that serves.
+
+    ``change`` is relative to fp32: -0.005 is half a percent lost.
+    """
+
+    name: Metric
+    fp32: float
+    served: float
+    change: float
+
+
+@dataclass(frozen=True, slots=True)
+class SubsetReport:
+    """Figures from judged documents + distractors, searched exactly; higher than on the whole."""
+
+    documents: int
+    queries: int
+    dimensions: tuple[DimensionRow, ...]
+    precision: tuple[PrecisionRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineRow:
+    """Another retriever on the same queries and documents."""
+
+    name: str
+    recall: float
+    ndcg: float
+    mrr: float
+
+
+@dataclass(frozen=True, slots=True)
+class VariantRow:
+    """The same queries in another wording, on both sides; printed, not judged."""
+
+    label: str
+    queries: int
+    metrics: tuple[MetricRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """A count per side and what it is counted out of."""
+
+    live: int
+    candidate: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A query that the candidate answers better or worse than live."""
+
+    query: str
+    text: str
+    live: float
+    candidate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Live and candidate on the same judged queries.
+
+    ``metrics``, ``scores``, ``wins`` and ``losses`` are of search as it serves: two-stage where
+    the collection is laid out for it. ``unjudged`` counts results within the first k that nobody
+    judged, ``missing`` relevant documents that a collection lacks. ``scores`` is metric -> query
+    id -> (live, candidate). ``judged_set`` identifies queries and judgements (sha256).
+    """
+
+    live: SideRecord
+    candidate: SideRecord
+    metric: Metric
+    verdict: Verdict
+    reason: str
+    k: int
+    queries: int
+    groups: int
+    metrics: tuple[MetricRow, ...]
+    live_stage: StageRow
+    candidate_stage: StageRow
+    live_latency: Latency
+    candidate_latency: Latency
+    subset: SubsetReport | None
+    baselines: tuple[BaselineRow, ...]
+    variants: tuple[VariantRow, ...]
+    unjudged: Counts
+    missing: Counts
+    wins: tuple[Example, ...]
+    losses: tuple[Example, ...]
+    judged_set: str
+    settings: dict[str, Any]
+    gate: dict[str, Any]
+    seconds: float
+    note: str = ""
+    warnings: tuple[str, ...] = ()
+    scores: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
+
+    def row(self, metric: Metric) -> PairedDifference:
+        """The difference of one metric."""
+        return next(row.difference for row in self.metrics if row.name == metric)
+
+    @property
+    def judged(self) -> PairedDifference:
+        """The difference that the verdict is about."""
+        return self.row(self.metric)
+
+    @property
+    def candidate_two_stage_loss(self) -> float | None:
+        """Share of exact recall that two-stage search loses; None in the single layout."""
+        return self.candidate_stage.loss if self.candidate.layout == "two-stage" else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The comparison as JSON types; ``from_dict`` gives an equal one back."""
+        plain: dict[str, Any] = _to_json(asdict(self))
+        return plain
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Comparison:
+        """Read what ``as_dict`` wrote, with or without ``scores``; unknown keys are skipped."""
+        read: Comparison = _from_json(cls, raw)
+        return read
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_json(item) for item in value]
+    return value
+
+
+def _from_json(kind: Any, value: Any) -> Any:
+    """Build ``kind`` (a dataclass, tuple, dict, optional or plain type) from JSON types."""
+    if value is None or kind is Any:
+        return value
+    if is_dataclass(kind) and isinstance(kind, type):
+        hints = _hints(kind)
+        present = [item.name for item in fields(kind) if item.name in value]
+        return kind(**{name: _from_json(hints[name], value[name]) for name in present})
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _from_json(next(item for item in arguments if item is not type(None)), value)
+    if origin is tuple:
+        return tuple(_from_json(arguments[0], item) for item in value)
+    if origin is dict:
+        return {key: _from_json(arguments[1], item) for key, item in value.items()}
+    return float(value) if kind is float else value
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)

@@ -1,0 +1,392 @@
+"""The comparison on the embedded store, in a world where one encoder is better by construction."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from reindex.cli.comparison_table import render_comparison
+from reindex.config import EvaluationSettings, GateSettings
+from reindex.errors import CollectionNotFound, ComparisonError, MissingExtra, SpaceMismatch
+from reindex.evaluation.baselines import bm25_row
+from reindex.evaluation.compare import Comparison, Side, compare
+from reindex.evaluation.metrics import macro, per_query
+from reindex.evaluation.retrieval import open_side
+from reindex.evaluation.subset import draw_subset
+from reindex.records import Document, Judgements, Query, SearchPlan
+from tests.comparison_fixtures import DIM, PREFIX, WordEncoder, World, make_world
+
+NON_INFERIORITY = GateSettings(mode="non-inferiority", margin=0.05)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def live(world: World) -> Side:
+    return world.build("v1", WordEncoder(0.0))
+
+
+@pytest.fixture(scope="module")
+def better(world: World) -> Side:
+    side = world.build("v2", WordEncoder(1.0))
+    return replace(side, fp32=lambda: WordEncoder(1.0, rounded=False))
+
+
+@pytest.fixture(scope="module")
+def slightly(world: World) -> Side:
+    return world.build("v3", WordEncoder(0.1))
+
+
+@pytest.fixture(scope="module")
+def result(world: World, live: Side, better: Side) -> Comparison:
+    return world.compare(live, better, bm25=True, note="A made-up world.")
+
+
+# -- verdicts and figures
+
+
+def test_a_better_candidate_passes(result: Comparison) -> None:
+    assert result.verdict == "pass", result.reason
+    assert [row.name for row in result.metrics] == ["recall", "ndcg", "mrr"]
+    assert result.judged.mean_candidate > 0.95
+    assert result.judged.mean_live < 0.5
+    assert result.judged.low > 0
+    assert result.judged.p_value < 0.01
+
+
+def test_a_worse_candidate_fails(world: World, live: Side, better: Side) -> None:
+    found = world.compare(better, live)
+    assert found.verdict == "fail"
+    assert found.reason.startswith("Worse")
+
+
+def test_a_difference_on_few_queries_is_inconclusive(
+    world: World, live: Side, slightly: Side
+) -> None:
+    found = world.compare(live, slightly)
+    assert 0 < found.judged.discordant < 20
+    assert found.judged.relative > 0.05
+    assert found.verdict == "inconclusive"
+
+
+def test_non_inferiority_is_judged_where_the_gate_asks_for_it(
+    world: World, live: Side, better: Side
+) -> None:
+    assert world.compare(live, better, gate=NON_INFERIORITY).verdict == "pass"
+    assert world.compare(better, live, gate=NON_INFERIORITY).verdict == "fail"
+
+
+def test_the_figures_are_those_of_the_search_that_serves(
+    world: World, result: Comparison, better: Side
+) -> None:
+    plan = SearchPlan(k=10, two_stage=True, oversampling=better.oversampling)
+    vectors = better.encoder.encode_queries([query.text for query in world.judgements.queries])
+    run = {
+        query.id: [str(hit.id) for hit in world.store.search(better.collection, vector, plan)]
+        for query, vector in zip(world.judgements.queries, vectors, strict=True)
+    }
+    expected = per_query(run, world.judgements.qrels, k=10)
+    for metric, values in expected.items():
+        kept = {query: pair[1] for query, pair in result.scores[metric].items()}
+        assert kept == values
+    assert result.candidate_stage.served == macro(expected["recall"])
+
+
+def test_wins_and_losses_keep_the_queries_with_their_text(world: World, result: Comparison) -> None:
+    texts = {query.id: query.text for query in world.judgements.queries}
+    assert len(result.wins) == 20
+    for example in result.wins:
+        assert example.text == texts[example.query]
+        assert (example.live, example.candidate) == result.scores["recall"][example.query]
+        assert example.candidate > example.live
+    assert result.judged.wins == sum(b > a for a, b in result.scores["recall"].values())
+
+
+def test_unjudged_results_are_counted(result: Comparison) -> None:
+    """One relevant document per query: every other one of the ten results is unjudged."""
+    assert result.unjudged.of == 1200
+    assert result.unjudged.candidate == 1200 - round(result.judged.mean_candidate * 120)
+
+
+def test_latency_is_of_at_least_fifty_queries(world: World, live: Side, better: Side) -> None:
+    few = Judgements(world.judgements.queries[:3], world.judgements.qrels)
+    found = world.compare(live, better, judgements=few)
+    assert found.queries == 3
+    for latency in (found.live_latency, found.candidate_latency):
+        assert latency.queries == 50
+        assert 0 < latency.p50_ms <= latency.p95_ms
+        assert max(latency.encode_p50_ms, latency.search_p50_ms) < latency.p95_ms
+
+
+def test_same_input_same_figures(
+    world: World, live: Side, better: Side, result: Comparison
+) -> None:
+    again = world.compare(live, better, bm25=True, note="A made-up world.")
+    quiet = {
+        name: getattr(again, name) for name in ("live_latency", "candidate_latency", "seconds")
+    }
+    assert replace(result, **quiet) == again
+
+
+# -- two-stage and exact
+
+
+def test_a_first_stage_that_is_too_small_shows_as_a_loss(
+    world: World, live: Side, better: Side
+) -> None:
+    found = world.compare(live, replace(better, oversampling=1))
+    loss = found.candidate_two_stage_loss
+    assert loss is not None
+    assert loss > 0.01
+    assert loss == pytest.approx(1 - found.candidate_stage.served / found.candidate_stage.exact)
+    assert found.judged.mean_candidate == found.candidate_stage.served
+
+
+def test_a_single_layout_has_no_first_stage_to_lose_by(world: World, live: Side) -> None:
+    single = world.build("single", WordEncoder(0.9), layout="single")
+    found = world.compare(live, single)
+    assert found.candidate_two_stage_loss is None
+    assert found.candidate_stage.served == found.candidate_stage.exact
+
+
+# -- rows beside the comparison
+
+
+def test_dimension_rows_equal_exact_search_where_the_subset_is_everything(
+    world: World, live: Side, better: Side
+) -> None:
+    found = world.compare(live, better, subset_documents=600)
+    assert found.subset is not None
+    assert (found.subset.documents, found.subset.queries) == (300, 120)
+    full, *smaller = found.subset.dimensions
+    assert full.dim == DIM
+    assert full.live == pytest.approx(found.live_stage.exact)
+    assert full.candidate == pytest.approx(found.candidate_stage.exact)
+    assert full.live_kept == full.candidate_kept == 1.0
+    assert [row.dim for row in smaller] == [32, PREFIX]
+    kept = [row.live_kept for row in smaller]
+    assert None not in kept
+    assert sorted(kept, reverse=True, key=float) == kept  # type: ignore[arg-type]
+
+
+def test_a_dimension_that_a_side_lacks_is_left_empty(world: World, live: Side) -> None:
+    small = world.build("small", WordEncoder(0.8, dim=32), dims=(32, PREFIX))
+    found = world.compare(live, small)
+    assert found.subset is not None
+    first = found.subset.dimensions[0]
+    assert (first.dim, first.candidate, first.candidate_kept) == (DIM, None, None)
+    assert found.subset.dimensions[1].candidate_kept == 1.0
+
+
+def test_fp32_is_measured_on_the_same_subset(world: World, result: Comparison) -> None:
+    assert result.subset is not None
+    rows = {row.name: row for row in result.subset.precision}
+    assert set(rows) == {"recall", "ndcg", "mrr"}
+    for row in rows.values():
+        assert row.change == pytest.approx(row.served / row.fp32 - 1)
+        assert abs(row.change) < 0.02
+    assert rows["recall"].served == result.subset.dimensions[0].candidate
+
+
+def test_an_fp32_graph_of_another_version_is_refused(
+    world: World, live: Side, better: Side
+) -> None:
+    wrong = replace(better, fp32=lambda: WordEncoder(0.0, rounded=False))
+    with pytest.raises(SpaceMismatch, match="another version"):
+        world.compare(live, wrong)
+
+
+def test_the_subset_holds_relevant_documents_and_random_distractors(
+    world: World, live: Side, better: Side
+) -> None:
+    sides = open_side(world.store, live), open_side(world.store, better)
+    times_drawn = np.zeros(300)
+    for seed in range(40):
+        drawn = draw_subset(*sides, world.judgements, limit=100, seed=seed)
+        assert len(set(drawn.documents)) == 100
+        assert drawn.live.shape == drawn.candidate.shape == (100, DIM)
+        assert all(set(drawn.qrels[query.id]) <= set(drawn.documents) for query in drawn.queries)
+        assert len(drawn.queries) >= 50
+        times_drawn[[int(document) for document in drawn.documents]] += 1
+    unasked = times_drawn[120:]  # documents of no query come as distractors alone: 8 of 40 times
+    assert unasked.mean() == pytest.approx(8, abs=1.5)
+    assert unasked[:60].mean() == pytest.approx(unasked[-60:].mean(), abs=2)
+
+
+def test_bm25_row(world: World, result: Comparison) -> None:
+    (row,) = result.baselines
+    assert row.name == "BM25"
+    assert 0.8 < row.recall <= 1.0  # each query has one exact word, which four documents share
+    assert row.mrr < result.row("mrr").mean_candidate
+
+
+def test_bm25_finds_words_and_nothing_else() -> None:
+    queries = [Query("known", "sort"), Query("unknown", "zebra"), Query("stop words", "of the")]
+    qrels = {query.id: {"b": 1} for query in queries}
+    row = bm25_row({"a": "flatten list", "b": "sort list"}, queries, qrels, 10)
+    assert row.recall == pytest.approx(1 / 3)
+    assert row.mrr == pytest.approx(1 / 3)
+    assert bm25_row({"a": "the"}, queries, qrels, 10).recall == 0.0
+
+
+def test_bm25_without_its_package_names_the_extra(
+    world: World, live: Side, better: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "bm25s", None)
+    with pytest.raises(MissingExtra, match=r"reindex\[train\]"):
+        world.compare(live, better, bm25=True)
+
+
+def test_rows_that_need_texts_are_left_out_without_documents(
+    world: World, live: Side, better: Side, result: Comparison
+) -> None:
+    settings = EvaluationSettings(resamples=200, subset_documents=100, bm25=True)
+    found = compare(world.store, live, better, world.judgements, settings, GateSettings())
+    assert found.baselines == ()
+    assert found.subset is not None
+    assert found.subset.precision == ()
+    assert any("texts were not given" in warning for warning in found.warnings)
+    assert found.judged_set == result.judged_set
+
+
+def test_other_wordings_are_rows_and_not_judged(
+    world: World, live: Side, better: Side, tmp_path: Path
+) -> None:
+    words = [query.text.split() for query in world.judgements.queries]
+    write_queries(tmp_path / "masked.jsonl", [" ".join(bag[1:]) for bag in words])
+    found = world.compare(live, better, root=tmp_path, variants={"masked": Path("masked.jsonl")})
+    (row,) = found.variants
+    assert (row.label, row.queries) == ("masked", 120)
+    masked = {item.name: item.difference for item in row.metrics}["recall"]
+    assert masked.mean_live < 0.2 < masked.mean_candidate < found.judged.mean_candidate
+
+
+def test_a_variant_of_other_queries_is_an_error(
+    world: World, live: Side, better: Side, tmp_path: Path
+) -> None:
+    write_queries(tmp_path / "other.jsonl", ["w1"], prefix="x")
+    with pytest.raises(ComparisonError, match=r"variants\.other.*'q0'"):
+        world.compare(live, better, root=tmp_path, variants={"other": Path("other.jsonl")})
+
+
+def write_queries(path: Path, texts: list[str], prefix: str = "q") -> None:
+    rows = (json.dumps({"_id": f"{prefix}{i}", "text": text}) for i, text in enumerate(texts))
+    path.write_text("\n".join(rows) + "\n", "utf-8")
+
+
+# -- what cannot be compared
+
+
+def test_an_encoder_never_searches_another_versions_collection(
+    world: World, live: Side, better: Side
+) -> None:
+    crossed = replace(better, encoder=live.encoder)
+    for pair in ((live, crossed), (crossed, live)):
+        with pytest.raises(SpaceMismatch, match=r"space words-0\.0"):
+            world.compare(*pair)
+
+
+def test_one_collection_on_both_sides_is_an_error(world: World, live: Side) -> None:
+    with pytest.raises(ComparisonError, match="same collection"):
+        world.compare(live, replace(live, version="v9"))
+
+
+def test_an_unknown_or_empty_collection_is_an_error(world: World, live: Side) -> None:
+    with pytest.raises(CollectionNotFound):
+        world.compare(live, replace(live, collection="world--gone"))
+    empty = world.build("empty", WordEncoder(0.5), documents=())
+    with pytest.raises(ComparisonError, match="reindex build empty"):
+        world.compare(live, empty)
+
+
+@pytest.mark.parametrize("qrels", [{}, {"q0": {"0": 0}}, {"other": {"0": 1}}])
+def test_judgements_without_an_answerable_query_are_an_error(
+    world: World, live: Side, better: Side, qrels: dict[str, dict[str, int]]
+) -> None:
+    with pytest.raises(ComparisonError, match="has a relevant document"):
+        world.compare(live, better, judgements=Judgements(world.judgements.queries, qrels))
+
+
+def test_ids_that_do_not_match_are_an_error_that_shows_both(
+    world: World, live: Side, better: Side
+) -> None:
+    foreign = Judgements((Query("q0", "w1"),), {"q0": {"doc-7": 1, "doc-8": 1}})
+    with pytest.raises(ComparisonError, match=r"'doc-7'.*'0'"):
+        world.compare(live, better, judgements=foreign)
+
+
+def test_missing_documents_are_counted_and_warned_about(world: World, live: Side) -> None:
+    partly = world.build("partly", WordEncoder(0.7), documents=world.documents[30:])
+    found = world.compare(live, partly)
+    assert (found.missing.live, found.missing.candidate, found.missing.of) == (0, 30, 120)
+    assert any("30 of 120 relevant documents are not in" in line for line in found.warnings)
+    assert any("300 points" in line and "270" in line for line in found.warnings)
+
+
+def test_ids_may_be_text_that_looks_like_anything(tmp_path: Path) -> None:
+    """Judgements write ids as text: '7' may be the number or the text, '007' only the text."""
+    small = make_world(tmp_path, documents=60, queries=30)
+    names: list[int | str] = [7, "8", "007", "a/b", "8c5e2f4e-5f0a-4e0b-9d5b-3c1f6a2f7d10"]
+    for number, name in enumerate(names):
+        small.documents[number] = Document(name, small.documents[number].text, {})
+    small.documents[7] = Document("seven", small.documents[7].text, {})
+    small.documents[8] = Document("eight", small.documents[8].text, {})
+    qrels = {f"q{n}": {str(small.documents[n].id): 1} for n in range(30)}
+    judgements = Judgements(small.judgements.queries, qrels)
+    sides = (small.build("v1", WordEncoder(0.0)), small.build("v2", WordEncoder(1.0)))
+    found = small.compare(*sides, judgements=judgements)
+    assert found.missing.candidate == 0
+    assert all(found.scores["recall"][f"q{n}"][1] == 1.0 for n in range(9))
+
+
+# -- the result
+
+
+def test_json_round_trip_is_exact(result: Comparison) -> None:
+    text = json.dumps(result.as_dict(), allow_nan=False)
+    assert Comparison.from_dict(json.loads(text)) == result
+
+
+def test_reads_back_without_scores_and_with_keys_of_a_newer_release(result: Comparison) -> None:
+    raw = json.loads(json.dumps(result.as_dict()))
+    del raw["scores"]
+    raw["invented_later"] = 1
+    read = Comparison.from_dict(raw)
+    assert read.scores == {}
+    assert read.metrics == result.metrics
+
+
+def test_the_judged_set_is_known_by_its_content(
+    world: World, live: Side, better: Side, result: Comparison
+) -> None:
+    queries = world.judgements.queries
+    turned = Judgements(queries[::-1], dict(sorted(world.judgements.qrels.items(), reverse=True)))
+    assert world.compare(live, better, judgements=turned).judged_set == result.judged_set
+    fewer = Judgements(queries[1:], world.judgements.qrels)
+    assert world.compare(live, better, judgements=fewer).judged_set != result.judged_set
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_fits_and_says_the_verdict_in_words(result: Comparison, width: int) -> None:
+    out = io.StringIO()
+    shown = replace(result, warnings=("Something is odd.",))
+    render_comparison(shown, Console(file=out, width=width))
+    text = out.getvalue()
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    flat = " ".join(text.split())
+    for part in (
+        "live v1 → candidate v2", "recall@10 *", "nDCG@10", "MRR@10", "95 % interval", "fp32",
+        "BM25", "PASS recall@10: Better", "! Something is odd.", "Note: A made-up world.",
+        f"{result.judged.mean_live:.3f}", f"{result.judged.mean_candidate:.3f}",
+    ):  # fmt: skip
+        assert part in flat, part
