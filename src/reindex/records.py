@@ -29,6 +29,7 @@ STAMP_KEY = "_reindex"
 PREFIX_VECTOR = "prefix"
 ID_NAMESPACE = uuid.UUID("0b8f4f4e-5f0a-5e0b-9d5b-3c1f6a2f7d10")
 _MAX_UINT64 = 2**64 - 1
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)
 
 
 def text_hash(text: str) -> str:
@@ -43,8 +44,7 @@ def query_hash(text: str) -> str:
 
 def payload_hash(payload: Mapping[str, Any]) -> str:
     """128 bits of the SHA-256 of the payload's canonical JSON (sorted keys), as 32 hex digits."""
-    canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:32]
+    return hashlib.sha256(_CANONICAL.encode(payload).encode("utf-8")).hexdigest()[:32]
 
 
 def point_id(document_id: int | str) -> PointId:
@@ -149,7 +149,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class PayloadChange:
-    """A payload to overwrite on an existing point, whose vectors stay."""
+    """A payload to overwrite on a point whose vectors stay."""
 
     id: PointId
     payload: Payload
@@ -158,10 +158,7 @@ class PayloadChange:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredPoint:
-    """A point as read. ``payload`` comes without the stamp; ``vector`` is the full one, if asked.
-
-    ``payload`` is empty and ``vector`` None where they were not asked for.
-    """
+    """A point as read: payload without the stamp (empty) and full vector (None) if asked for."""
 
     id: PointId
     stamp: Stamp | None

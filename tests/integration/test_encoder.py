@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from reindex.artifact import Probes, load_manifest
 from reindex.encoder import OnnxEncoder
-from reindex.encoder_runtime import TextTokenizer
-from reindex.encoder_tuning import confirm_threads
+from reindex.encoder.runtime import TextTokenizer
+from reindex.encoder.tuning import confirm_threads
 from reindex.errors import ArtifactError, ProbeMismatch
 from tests.model_fixtures import (  # noqa: F401
     copy_artifact,
@@ -119,7 +119,7 @@ def test_both_ways_of_using_the_cores_are_exact(
     minilm_artifact: Path,  # noqa: F811
     alone: dict[str, np.ndarray],
 ) -> None:
-    from reindex.encoder_runtime import open_session
+    from reindex.encoder.runtime import open_session
 
     with OnnxEncoder(minilm_artifact, threads=2) as encoder:
         encoder.use_session(open_session(encoder.file, 3), 1)

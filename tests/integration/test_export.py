@@ -13,7 +13,7 @@ from reindex.config import ExportSettings
 from reindex.encoder import OnnxEncoder
 from reindex.errors import ArtifactError, MissingExtra, ModelError, ParityError
 from reindex.export import export_checkpoint
-from reindex.export_checks import DimensionRecall, choose_prefix_dim
+from reindex.export.checks import DimensionRecall, choose_prefix_dim
 from reindex.records import Document, Judgements, Query
 from tests.model_fixtures import (  # noqa: F401
     LOOSE,

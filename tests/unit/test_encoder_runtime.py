@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reindex.encoder import truncate
-from reindex.encoder_runtime import POOLING, MemoryBudget, available_cores, cpu_name, unit
+from reindex.encoder.runtime import POOLING, MemoryBudget, available_cores, cpu_name, unit
 
 TOKENS = np.array([[1, 0], [0, 1], [0, 3]], dtype=np.float32)
 

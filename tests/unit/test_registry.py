@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from reindex.catalog import RegistryCatalog
 from reindex.errors import Conflict, RegistryError, RegistryTooNew, UnknownVersion
 from reindex.registry import Registry
+from reindex.registry.catalog import RegistryCatalog
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_newer_registry_is_refused_and_left_alone(registry: Registry) -> None:
 def test_the_backup_holds_what_was_there(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reindex import registry_file
+    from reindex.registry import file as registry_file
 
     registry.add_version(base="b", kind="base", recipe={})
     known = registry_file._migrations()
@@ -60,7 +60,7 @@ def test_the_backup_holds_what_was_there(
 def test_a_failing_migration_changes_nothing(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reindex import registry_file
+    from reindex.registry import file as registry_file
 
     known = registry_file._migrations()
     known(name="0002_bad")(

@@ -1,0 +1,213 @@
+"""An artifact becomes an encoder: texts -> unit vectors, with onnxruntime and tokenizers only.
+
+One text per ``run()`` call. Dynamic quantization takes its activation range from the whole batch
+tensor, so in a batch a text's vector would depend on its batch mates and the padding; alone it is
+always the same, and with one caller per core it is also the fastest way that was measured.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from reindex.artifact import TOKENIZER_NAME, Manifest, load_manifest, verify_files
+from reindex.encoder.runtime import (
+    INPUTS,
+    OUTPUT,
+    POOLING,
+    MemoryBudget,
+    TextTokenizer,
+    available_cores,
+    cpu_name,
+    open_session,
+    runtime_version,
+    unit,
+)
+from reindex.errors import ProbeMismatch
+from reindex.records import Vector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+    from types import TracebackType
+
+    from reindex.encoder.tuning import ThreadReport
+
+SAME_HOST_TOLERANCE = 1e-6
+"""Largest difference of any component on the CPU and runtime that made the probes."""
+OTHER_HOST_COSINE = 0.999
+"""Lowest cosine elsewhere: kernels round differently there, but saturation costs far more."""
+ATTENTION_BUDGET = 2**30
+"""Bytes of attention scores in flight; a text that alone needs more runs alone."""
+
+
+def truncate(vectors: Vector, dim: int) -> Vector:
+    """The first ``dim`` components, brought back to unit length: ``(…, n)`` -> ``(…, dim)``.
+
+    The one place that does this: the prefix of a Matryoshka vector keeps its meaning, but not its
+    length (Kusupati et al., 2022, arXiv:2205.13147).
+    """
+    return unit(vectors[..., :dim])
+
+
+class OnnxEncoder:
+    """Embeds texts as one version does. Safe to call from several threads.
+
+    Args:
+        folder: the artifact's folder.
+        graph: which of its graphs computes, ``int8`` or ``fp32``.
+        threads: texts that are embedded at the same time; None: all cores this process may use.
+        verify: check the files' hashes and the probes. Off only where both were just checked.
+        tune: spend about a second on finding whether one text per core or one text on all cores
+            is faster here (`reindex.encoder.tuning.confirm_threads`); for bulk work.
+
+    Raises:
+        ArtifactError: the folder is incomplete or not what its manifest says.
+        ProbeMismatch: this host computes other vectors than the build host did.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        graph: str = "int8",
+        threads: int | None = None,
+        verify: bool = True,
+        tune: bool = False,
+    ) -> None:
+        self.manifest: Manifest = load_manifest(folder)
+        self.graph = graph
+        self.file = folder / self.manifest.graph(graph).file
+        self.threads = threads or available_cores()
+        if verify:
+            verify_files(folder, self.manifest, [graph])
+        self._tokenise = TextTokenizer(folder / TOKENIZER_NAME, self.manifest.max_length)
+        self._pool_lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._admit = _admission(self.manifest, self.threads)
+        self.use_session(open_session(self.file), self.threads)
+        self.tuning: ThreadReport | None = None
+        if verify:
+            self.check_probes()
+        if tune:
+            from reindex.encoder.tuning import confirm_threads
+
+            self.tuning = confirm_threads(self)
+
+    @property
+    def space(self) -> str:
+        """The sha256 of all that decides where a text lies."""
+        return self.manifest.space
+
+    @property
+    def encoding(self) -> str:
+        """The sha256 of the graph that computes the vectors."""
+        return self.manifest.encoding(self.graph)
+
+    @property
+    def dim(self) -> int:
+        """Full dimension."""
+        return self.manifest.dim
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        """``(n, dim)`` float32, unit length, in the order given; the document prompt is added."""
+        return self._encode(self.manifest.document_prompt, texts)
+
+    def encode_queries(self, texts: Sequence[str]) -> Vector:
+        """``(n, dim)`` float32, unit length, in the order given; the query prompt is added."""
+        return self._encode(self.manifest.query_prompt, texts)
+
+    def check_probes(self) -> None:
+        """Embed the manifest's probe texts and compare. Raises ProbeMismatch with the figures."""
+        probes = self.manifest.probes
+        expected = probes.matrix(self.graph)
+        found = self.encode_documents(probes.texts)
+        difference = float(np.abs(found - expected).max())
+        cosine = float((found * expected).sum(axis=1).min())
+        here = (cpu_name(), runtime_version())
+        same_host = here == (probes.cpu, probes.onnxruntime)
+        if difference <= SAME_HOST_TOLERANCE if same_host else cosine >= OTHER_HOST_COSINE:
+            return
+        bound = (
+            f"a difference of at most {SAME_HOST_TOLERANCE:g} (the same CPU and runtime)"
+            if same_host
+            else f"a cosine of at least {OTHER_HOST_COSINE}"
+        )
+        raise ProbeMismatch(
+            f"{self.file} computes other vectors here than where it was exported: expected "
+            f"{bound}, found a difference of {difference:.2g} and a cosine of {cosine:.5f}. "
+            f"Exported on {probes.cpu}, onnxruntime {probes.onnxruntime}; this is {here[0]}, "
+            f"onnxruntime {here[1]}. Install that onnxruntime, or export the version again here "
+            "and build its collection anew."
+        )
+
+    def use_session(self, session: Any, callers: int) -> None:
+        """Embed with ``session``, ``callers`` texts at a time (what tuning found to be best)."""
+        self._session = session
+        self._inputs = tuple(item.name for item in session.get_inputs())
+        self.callers = callers
+
+    def close(self) -> None:
+        """Stop the threads. They start again where the encoder is used further."""
+        with self._pool_lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _encode(self, prompt: str, texts: Sequence[str]) -> Vector:
+        out = np.empty((len(texts), self.dim), dtype=np.float32)
+        tokens = self._tokenise([prompt + text for text in texts])
+        # The longest first, so that no caller is left alone with a long one at the end.
+        order = iter(sorted(range(len(tokens)), key=lambda index: -len(tokens[index])))
+        callers = min(self.callers, len(tokens))
+        if callers <= 1:
+            self._work(order, tokens, out)
+            return out
+        with self._pool_lock:
+            self._pool = self._pool or ThreadPoolExecutor(self.threads, "encode")
+            futures = [self._pool.submit(self._work, order, tokens, out) for _ in range(callers)]
+        for future in futures:
+            future.result()
+        return out
+
+    def _work(self, order: Iterator[int], tokens: list[list[int]], out: Vector) -> None:
+        """Embed text after text; all callers pull from one iterator, whose ``next`` is atomic."""
+        for index in order:
+            out[index] = self._embed(tokens[index])
+
+    def _embed(self, ids: list[int]) -> Vector:
+        """One text, alone and unpadded -> ``(dim,)``."""
+        feed = {name: INPUTS[name](ids) for name in self._inputs}
+        with self._admit(len(ids)):
+            hidden = self._session.run([OUTPUT], feed)[0][0]
+        return unit(POOLING[self.manifest.pooling](hidden))
+
+
+def _admission(manifest: Manifest, callers: int) -> Callable[[int], AbstractContextManager[None]]:
+    """What a text of so many tokens must hold while it is embedded; nothing where all fit."""
+
+    def cost(length: int) -> int:
+        return 3 * 4 * manifest.heads * length**2  # scores, their softmax and a copy, float32
+
+    if callers * cost(manifest.max_length) <= ATTENTION_BUDGET:
+        free = nullcontext()
+        return lambda _: free
+    budget = MemoryBudget(ATTENTION_BUDGET)
+    return lambda length: budget.hold(cost(length))

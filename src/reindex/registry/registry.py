@@ -1,0 +1,225 @@
+"""The registry: every version, run, collection, comparison and promotion of one project."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from reindex.errors import Conflict, RegistryError, UnknownVersion
+from reindex.registry.file import RegistryFile, now
+from reindex.registry.ledger import (
+    BuiltCollection,
+    Promotion,
+    PromotionKind,
+    Run,
+    StoredComparison,
+    Version,
+)
+
+REGISTRY_NAME = "registry.db"
+
+
+class Registry(RegistryFile):
+    """One project's registry. Safe to use from several threads and processes."""
+
+    # -- versions and their lineage
+
+    def add_version(self, *, base: str, kind: str, recipe: Mapping[str, Any]) -> Version:
+        """Reserve the next version (``v1``, ``v2``, …)."""
+        with self.transaction():
+            top = self.execute("SELECT max(number) FROM versions").fetchone()[0] or 0
+            name = f"v{top + 1}"
+            self._insert(
+                "versions", name=name, number=top + 1, base=base, kind=kind, state="created",
+                recipe=dict(recipe), metrics={}, report={}, created_at=now(),
+            )  # fmt: skip
+            return self.version(name)
+
+    def update_version(self, name: str, **changes: Any) -> Version:
+        """Record what a stage found out about a version."""
+        self._update("versions", "name", name, **changes)
+        return self.version(name)
+
+    def version(self, name: str) -> Version:
+        """One version. Raises UnknownVersion, naming those that exist."""
+        found = self._row(Version, "SELECT * FROM versions WHERE name = ?", [name])
+        if found is None:
+            names = ", ".join(version.name for version in self.versions()) or "none yet"
+            raise UnknownVersion(f"There is no version {name!r}. Versions: {names}.")
+        return found
+
+    def versions(self) -> list[Version]:
+        """All versions, oldest first."""
+        return self._rows(Version, "SELECT * FROM versions ORDER BY number")
+
+    def record_training_queries(self, version: str, hashes: Iterable[str]) -> None:
+        """Keep the hashes of the queries that a version was trained on."""
+        self._insert_many(
+            "INSERT OR IGNORE INTO training_queries VALUES (?, ?)",
+            ((version, item) for item in hashes),
+        )
+
+    def trained_on(self, version: str, hashes: Iterable[str]) -> set[str]:
+        """Those of ``hashes`` that are in the version's training lineage."""
+        known = {
+            row[0]
+            for row in self.execute(
+                "SELECT hash FROM training_queries WHERE version = ?", [version]
+            )
+        }
+        return known & set(hashes)
+
+    def record_dataset(self, sha256: str, *, role: str, name: str, size: int) -> None:
+        """Remember a dataset by content, once per role."""
+        with self.transaction():
+            self.execute(
+                "INSERT OR IGNORE INTO datasets VALUES (?, ?, ?, ?, ?)",
+                (sha256, role, name, size, now()),
+            )
+
+    def datasets(self) -> list[dict[str, Any]]:
+        """All datasets, oldest first."""
+        return self._dicts("SELECT * FROM datasets ORDER BY first_used")
+
+    # -- runs
+
+    def start_run(self, kind: str, version: str | None) -> Run:
+        """Begin a run; its id is also the revision that a build stamps."""
+        identity = self._insert(
+            "runs", kind=kind, version=version, state="running", pid=os.getpid(),
+            host=socket.gethostname(), started_at=now(), details={},
+        )  # fmt: skip
+        found = self._row(Run, "SELECT * FROM runs WHERE id = ?", [identity])
+        assert found is not None
+        return found
+
+    def end_run(self, identity: int, state: str, details: Mapping[str, Any]) -> None:
+        """Close a run as done, failed or interrupted."""
+        self._update("runs", "id", identity, state=state, finished_at=now(), details=dict(details))
+
+    @contextlib.contextmanager
+    def run(self, kind: str, version: str | None) -> Iterator[tuple[Run, dict[str, Any]]]:
+        """A run around a block; what the block puts into the dict becomes its details."""
+        run, details = self.start_run(kind, version), dict[str, Any]()
+        try:
+            yield run, details
+        except BaseException as error:
+            interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+            details["error"] = f"{type(error).__name__}: {error}"
+            self.end_run(run.id, "interrupted" if interrupted else "failed", details)
+            raise
+        self.end_run(run.id, "done", details)
+
+    def runs(self, limit: int = 50) -> list[Run]:
+        """The latest runs, newest first."""
+        return self._rows(Run, "SELECT * FROM runs ORDER BY id DESC LIMIT ?", [limit])
+
+    # -- collections
+
+    def add_collection(self, **values: Any) -> None:
+        """Record a collection that is about to be created. A known one is left as it is."""
+        with self.transaction():
+            if self.collection(values["name"]) is None:
+                self._insert("collections", created_at=now(), **values)
+
+    def update_collection(self, name: str, **changes: Any) -> None:
+        """Record what a build or a calibration found out."""
+        self._update("collections", "name", name, **changes)
+
+    def count_writes(self, name: str, writes: int) -> None:
+        """Add to the collection's number of changes, from which drift is measured."""
+        with self.transaction():
+            self.execute(
+                "UPDATE collections SET writes = writes + ? WHERE name = ?", (writes, name)
+            )
+
+    def collection(self, name: str) -> BuiltCollection | None:
+        """What is known of a collection, or None."""
+        return self._row(BuiltCollection, "SELECT * FROM collections WHERE name = ?", [name])
+
+    def all_collections(self) -> list[BuiltCollection]:
+        """All collections, oldest first."""
+        return self._rows(BuiltCollection, "SELECT * FROM collections ORDER BY created_at")
+
+    def remove_collection(self, name: str) -> None:
+        """Forget a collection that was dropped."""
+        with self.transaction():
+            self.execute("DELETE FROM collections WHERE name = ?", [name])
+
+    # -- comparisons
+
+    def add_comparison(
+        self, scores: Mapping[str, Mapping[str, tuple[float, float]]], **values: Any
+    ) -> StoredComparison:
+        """Record a comparison with its per-query scores (metric -> query -> live, candidate)."""
+        with self.transaction():
+            identity = self._insert("comparisons", created_at=now(), **values)
+            self._insert_many(
+                "INSERT INTO comparison_scores VALUES (?, ?, ?, ?, ?)",
+                [
+                    (identity, metric, query, live, candidate)
+                    for metric, queries in scores.items()
+                    for query, (live, candidate) in queries.items()
+                ],
+            )
+        found = self._row(StoredComparison, "SELECT * FROM comparisons WHERE id = ?", [identity])
+        assert found is not None
+        return found
+
+    def comparisons(self, candidate_collection: str | None = None) -> list[StoredComparison]:
+        """Comparisons, newest first, of one candidate or of all."""
+        return self._rows(
+            StoredComparison,
+            "SELECT * FROM comparisons WHERE ? IS NULL OR candidate_collection = ? "
+            "ORDER BY id DESC",
+            [candidate_collection, candidate_collection],
+        )
+
+    def comparison_scores(self, identity: int) -> dict[str, dict[str, tuple[float, float]]]:
+        """metric -> query -> (live, candidate)."""
+        scores: dict[str, dict[str, tuple[float, float]]] = {}
+        sql = "SELECT metric, query, live, candidate FROM comparison_scores WHERE comparison = ?"
+        for metric, query, live, candidate in self.execute(sql, [identity]):
+            scores.setdefault(metric, {})[query] = (live, candidate)
+        return scores
+
+    def judged_set_uses(self, judged_set: str) -> int:
+        """How many comparisons have been made with this judged set."""
+        sql = "SELECT count(*) FROM comparisons WHERE judged_set = ?"
+        return int(self.execute(sql, [judged_set]).fetchone()[0])
+
+    # -- promotions
+
+    def add_intent(self, *, kind: PromotionKind, conditions: list[Any], **values: Any) -> Promotion:
+        """Write down a flip before it happens."""
+        identity = self._insert(
+            "promotions", kind=kind, conditions=conditions, state="intent", pid=os.getpid(),
+            created_at=now(), **values,
+        )  # fmt: skip
+        return self.promotion(identity)
+
+    def close_intent(self, identity: int, state: str) -> Promotion:
+        """Mark an intent as done or abandoned, once."""
+        with self.transaction():
+            if self.promotion(identity).state != "intent":
+                raise Conflict(f"Promotion {identity} is closed already.")
+            self._update("promotions", "id", identity, state=state, finished_at=now())
+            return self.promotion(identity)
+
+    def promotion(self, identity: int) -> Promotion:
+        """One promotion by its number."""
+        found = self._row(Promotion, "SELECT * FROM promotions WHERE id = ?", [identity])
+        if found is None:
+            raise RegistryError(f"There is no promotion {identity}.")
+        return found
+
+    def promotions(self, *, state: str | None = None) -> list[Promotion]:
+        """Promotions, newest first, in one state or in all."""
+        return self._rows(
+            Promotion,
+            "SELECT * FROM promotions WHERE ? IS NULL OR state = ? ORDER BY id DESC",
+            [state, state],
+        )
