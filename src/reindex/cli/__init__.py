@@ -1,0 +1,10 @@
+"""The command line: thin commands over `reindex.project.Project`."""
+
+# isort: off
+from reindex.cli.app import main
+
+# importing these adds their commands to the group, in the order of the work
+from reindex.cli import setup, model, collection, live, look
+# isort: on
+
+__all__ = ["collection", "live", "look", "main", "model", "setup"]

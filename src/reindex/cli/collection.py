@@ -1,0 +1,82 @@
+"""`reindex build` and `reindex compare`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reindex.cli.app import exit_with, json_option, main, with_project
+from reindex.cli.output import emit_json, table
+
+if TYPE_CHECKING:
+    from reindex.build import BuildReport
+    from reindex.evaluation.compare import Comparison
+    from reindex.project import Project
+    from reindex.registry.ledger import StoredComparison
+
+_ROWS = (
+    "documents", "inserted", "updated", "payload_only", "unchanged", "deleted", "embedded",
+    "reused", "dead", "conflicts", "points",
+)  # fmt: skip
+
+
+@main.command()
+@click.argument("version")
+@click.option("--allow-deletes", is_flag=True, help="Delete even a large share of the collection.")
+@json_option
+@with_project
+def build(project: Project, version: str, allow_deletes: bool, as_json: bool) -> None:
+    """Make the version's collection equal to the source.
+
+    Resumable and idempotent: killed anywhere and run again it embeds only what is missing.
+    """
+    report = project.build(version, allow_deletes=allow_deletes)
+    if as_json:
+        emit_json(report)
+        return
+    show_build(project, version, report)
+
+
+def show_build(project: Project, version: str, report: BuildReport) -> None:
+    """Counts, and where bad rows went."""
+    rows = [[name.replace("_", " "), getattr(report, name)] for name in _ROWS]
+    shown = [row for row in rows if row[1] or row[0] in ("documents", "points", "embedded")]
+    table([project.settings.collection(version), "count"], shown)
+    click.echo(f"{report.seconds:.1f} s, {report.documents_per_second:,.0f} documents/s")
+    if report.dead:
+        click.echo(f"Bad rows are kept in {project.settings.home / 'dead-letters'}")
+
+
+@main.command()
+@click.argument("version")
+@click.option("--against", help="Compare with this version instead of what is live.")
+@json_option
+@with_project
+def compare(project: Project, version: str, against: str | None, as_json: bool) -> None:
+    """Compare a version with what is live, on the judged queries.
+
+    Exits with 0 where the verdict is pass, 3 for fail, 4 for inconclusive.
+    """
+    stored, comparison = project.compare(version, against=against)
+    show_comparison(project, stored, comparison, as_json=as_json)
+    exit_with(comparison.verdict)
+
+
+def show_comparison(
+    project: Project, stored: StoredComparison, comparison: Comparison, *, as_json: bool
+) -> None:
+    """The table, and how often this judged set was used."""
+    uses = project.registry.judged_set_uses(stored.judged_set)
+    if as_json:
+        document = {**comparison.as_dict(), "comparison": stored.id, "leaked": stored.leaked}
+        emit_json({**document, "judged_set_uses": uses})
+        return
+    from rich.console import Console
+
+    from reindex.cli.comparison_table import render_comparison
+
+    render_comparison(comparison, Console())
+    click.echo(f"Comparison {stored.id}. This judged set was used {uses} time(s) so far.")
+    if stored.leaked:
+        click.echo(f"{stored.leaked} judged queries are in {stored.candidate}'s training data!")

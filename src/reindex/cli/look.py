@@ -1,0 +1,96 @@
+"""`reindex status`, `versions`, `history` and `gc`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reindex.cli.app import json_option, main, with_project
+from reindex.cli.output import emit_json, moment, table
+
+if TYPE_CHECKING:
+    from reindex.project import Project
+
+
+@main.command()
+@json_option
+@with_project
+def status(project: Project, as_json: bool) -> None:
+    """What is live, what is built, and where registry and store disagree."""
+    found = project.status()
+    if as_json:
+        emit_json(found)
+        return
+    live = f"{found.live_version} ({found.live_collection})" if found.live_collection else "nothing"
+    click.echo(f"{found.project}: alias {found.alias!r} -> {live}")
+    columns = ["collection", "state", "points", "coverage", "oversampling", "built (UTC)", ""]
+    rows = [
+        [item.name, item.state, item.points, f"{item.coverage:.1%}", item.oversampling,
+         moment(item.built_at), item.role]
+        for item in found.collections
+    ]  # fmt: skip
+    if rows:
+        table(columns, rows)
+    for run in found.running:
+        click.echo(f"running: {run['kind']} {run['version']} (pid {run['pid']}, {run['since']})")
+    for difference in found.differences:
+        click.secho(f"differs: {difference}", fg="yellow")
+
+
+@main.command()
+@json_option
+@with_project
+def versions(project: Project, as_json: bool) -> None:
+    """All versions with their base, state and dev metrics."""
+    found = project.registry.versions()
+    if as_json:
+        emit_json(found)
+        return
+    rows = [
+        [item.name, item.kind, item.base, item.state, item.dim, _ndcg(item.metrics),
+         moment(item.created_at)]
+        for item in found
+    ]  # fmt: skip
+    table(["version", "kind", "base", "state", "dims", "dev nDCG@10", "created (UTC)"], rows)
+
+
+def _ndcg(metrics: dict[str, dict[str, float]]) -> str:
+    after = metrics.get("after") or {}
+    return f"{after['ndcg@10']:.4f}" if "ndcg@10" in after else "–"
+
+
+@main.command()
+@json_option
+@with_project
+def history(project: Project, as_json: bool) -> None:
+    """Every flip of the alias: who, when, why."""
+    found = project.history()
+    if as_json:
+        emit_json(found)
+        return
+    rows = [
+        [item.id, item.kind, item.from_collection, item.to_collection, item.state,
+         "forced" if item.forced else "", item.reason, item.who, moment(item.finished_at)]
+        for item in found
+    ]  # fmt: skip
+    table(["#", "kind", "from", "to", "state", "", "reason", "who", "when (UTC)"], rows)
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@json_option
+@with_project
+def gc(project: Project, dry_run: bool, as_json: bool) -> None:
+    """Drop collections that are neither live, nor previous, nor younger than the hold-over.
+
+    Versions, artifacts and the history stay: a dropped collection can be built again.
+    """
+    cleaned = project.gc(dry_run=dry_run)
+    if as_json:
+        emit_json(cleaned)
+        return
+    for name in cleaned.removed:
+        click.echo(f"{'would remove' if dry_run else 'removed'} {name}")
+    for name, reason in cleaned.kept:
+        click.echo(f"kept {name}: {reason}")

@@ -1,0 +1,120 @@
+"""`reindex train` and `reindex export`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reindex.cli.app import json_option, main, with_project
+from reindex.cli.output import emit_json, table
+
+if TYPE_CHECKING:
+    from reindex.project import Project
+    from reindex.registry.ledger import Version
+    from reindex.stages.training import Trained
+
+TRAIN_OPTIONS = (
+    click.option("--base", help="Hub id, local folder, package:NAME, or a version (v1)."),
+    click.option("--pairs", type=Path, help="JSONL, CSV or Parquet of (query, positive[, …])."),
+    click.option("--epochs", type=float, help="Passes over the pairs."),
+    click.option("--batch-size", type=int, help="Pairs per batch."),
+    click.option("--learning-rate", type=float, help="Peak learning rate."),
+    click.option("--max-pairs", type=int, help="Use a random sample of this many pairs."),
+    click.option("--seed", type=int, help="Seed of everything random."),
+)
+
+
+def train_options(command: Any) -> Any:
+    """The options that override [train] in reindex.toml."""
+    for option in reversed(TRAIN_OPTIONS):
+        command = option(command)
+    return command
+
+
+def training_settings(project: Project, given: dict[str, Any]) -> Any:
+    """[train] with the options that were given in place of its keys, validated."""
+    changed = {key: value for key, value in given.items() if value is not None}
+    if "pairs" in changed:
+        changed["pairs"] = changed["pairs"].resolve()  # as seen from here, not from the config
+    current = project.settings.train
+    return type(current).model_validate({**current.model_dump(), **changed})
+
+
+@main.command()
+@train_options
+@click.option("--corpus", type=Path, help="BEIR folder whose documents and pairs to train on.")
+@click.option("--again", is_flag=True, help="Train even if a version of this recipe exists.")
+@json_option
+@with_project
+def train(project: Project, corpus: Path | None, again: bool, as_json: bool, **given: Any) -> None:
+    """Fine-tune a base model on pairs: MNRL inside MatryoshkaLoss. Makes the next version.
+
+    An interrupted training goes on where it stopped: run the same command again.
+    """
+    trained = project.train(training_settings(project, given), again=again, corpus=corpus)
+    show_trained(trained, as_json=as_json)
+
+
+def show_trained(trained: Trained, *, as_json: bool) -> None:
+    """The version with its dev metrics, before and after."""
+    version = trained.version
+    if as_json:
+        emit_json({"version": version, "held_out": trained.held_out})
+        return
+    if trained.result is None:
+        click.echo(
+            f"{version.name} was trained with this very recipe and data already. "
+            "To train another: --again"
+        )
+        return
+    before, after = version.metrics["before"], version.metrics["after"]
+    rows = [[name, f"{before[name]:.4f}", f"{after[name]:.4f}"] for name in after if name in before]
+    table(["dev metric", "base", version.name], rows, title=f"{version.name} from {version.base}")
+    if trained.held_out:
+        click.echo(f"{trained.held_out} pairs were left out: their query is a judged one.")
+    if version.metrics["best_is_base"]:
+        click.echo("No checkpoint was better than the base on dev: the base's weights were kept.")
+    click.echo(f"Next: reindex export {version.name}")
+
+
+@main.command()
+@click.argument("version")
+@json_option
+@with_project
+def export(project: Project, version: str, as_json: bool) -> None:
+    """Export a version to ONNX (int8, with fp32 beside it) and check it against the checkpoint.
+
+    Out of tolerance, nothing is published.
+    """
+    exported = project.export(version)
+    if as_json:
+        emit_json(exported)
+        return
+    show_exported(project, exported)
+
+
+def show_exported(project: Project, version: Version) -> None:
+    """Parity and invariance figures."""
+    rows = [[name, _figure(value)] for name, value in _figures(version.report)]
+    table(["check", "figure"], rows, title=f"{version.name}: parity and invariance")
+    click.echo(f"Artifact: {project.settings.home / str(version.artifact)}")
+    click.echo(f"Next: reindex build {version.name}")
+
+
+_RANKINGS = ("recall_by_dim", "rescored_by_dim")
+
+
+def _figures(report: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What people want to see; the hashes are in --json."""
+    yield from report.get("parity", {}).items()
+    for name in _RANKINGS:
+        for dim, recall in report.get(name, {}).items():
+            yield f"{name.removesuffix('_by_dim')} at {dim} dims", recall
+    yield "first-stage dims", report.get("prefix_dim")
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

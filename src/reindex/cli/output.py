@@ -1,0 +1,69 @@
+"""What commands print: one JSON document for machines, tables for people."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def emit_json(value: Any) -> None:
+    """Print one JSON document on stdout."""
+    click.echo(json.dumps(value, default=_jsonable, ensure_ascii=False, indent=2))
+
+
+def _jsonable(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        as_dict = getattr(value, "as_dict", None)
+        return as_dict() if as_dict else _fields(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    if hasattr(value, "item"):  # a numpy scalar
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
+    """Print rows under columns; numbers to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    lines = [list(row) for row in rows]
+    shown = Table(title=title or None, title_justify="left", header_style="bold", expand=False)
+    for index, name in enumerate(columns):
+        numeric = bool(lines) and all(isinstance(row[index], int | float) for row in lines)
+        shown.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in lines:
+        shown.add_row(*(_cell(value) for value in row))
+    Console().print(shown)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def moment(stamp: str | None) -> str:
+    """A registry time for people: to the second, without the offset (UTC)."""
+    return "" if stamp is None else stamp[:19].replace("T", " ")
+
+
+def shorten(text: str, width: int = 160) -> str:
+    """One line of at most ``width`` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1].rstrip() + "…"

@@ -1,0 +1,179 @@
+"""The front door: one project with all that can be done to it.
+
+import reindex
+
+with reindex.open("reindex.toml") as project:
+    project.build("v2")
+    project.compare("v2")
+    project.promote("v2")
+    hits = project.retriever().search("flatten a nested list", k=10)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from reindex.artifact import load_manifest
+from reindex.config import CONFIG_NAME, Settings, TrainSettings, load_settings
+from reindex.config_template import render_config
+from reindex.errors import ArtifactError, CollectionNotFound, ConfigError
+from reindex.records import Progress, no_progress
+from reindex.registry import REGISTRY_NAME, Registry
+from reindex.registry.ledger import Promotion, StoredComparison, Version
+from reindex.retriever import Retriever, Serving
+from reindex.workspace import Workspace
+
+if TYPE_CHECKING:
+    from reindex.build import BuildReport
+    from reindex.evaluation.compare import Comparison
+    from reindex.stages.promoting import Promoted
+    from reindex.stages.training import Trained
+    from reindex.stages.upkeep import Cleaned, Status
+
+DEFAULT_OVERSAMPLING = 10
+"""Until a build has measured what its collection needs."""
+
+
+class Project(Workspace):
+    """A project: `reindex.toml`, its registry and its store. See the module's example."""
+
+    @classmethod
+    def init(
+        cls, folder: str | Path = ".", *, values: Mapping[str, Mapping[str, Any]] | None = None,
+        progress: Progress = no_progress,
+    ) -> Self:  # fmt: skip
+        """Create ``reindex.toml`` (commented), the registry and the store's folder.
+
+        ``values`` fills keys in: section -> key -> value. Raises ConfigError where the file exists.
+        """
+        file = Path(folder) / CONFIG_NAME
+        if file.exists():
+            raise ConfigError(f"{file} exists already. Edit it, or start in another folder.")
+        text = render_config(values or {})
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")
+        settings = load_settings(file)
+        Registry(settings.home / REGISTRY_NAME, create=True).close()
+        return cls(settings, progress=progress)
+
+    def adopt_base(self, base: str | None = None) -> Version:
+        """Register an off-the-shelf model as the next version; no training."""
+        from reindex.stages.training import adopt_base
+
+        return adopt_base(self, base or self.settings.train.base)
+
+    def train(
+        self,
+        settings: TrainSettings | None = None,
+        *,
+        corpus: Path | None = None,
+        again: bool = False,
+    ) -> Trained:
+        """Fine-tune a new version on pairs. Resumes a training that was interrupted.
+
+        ``corpus``: a BEIR folder to take pairs and dev queries from, instead of the source.
+        """
+        from reindex.stages.training import train
+
+        return train(self, settings, corpus=corpus, again=again)
+
+    def export(self, version: str) -> Version:
+        """Export a version to its int8 artifact; checked against the checkpoint."""
+        from reindex.stages.exporting import export
+
+        return export(self, version)
+
+    def build(self, version: str, *, allow_deletes: bool = False) -> BuildReport:
+        """Make the version's collection equal to the source. Resumable, idempotent."""
+        from reindex.stages.building import build
+
+        return build(self, version, allow_deletes=allow_deletes)
+
+    def compare(
+        self, version: str, *, against: str | None = None
+    ) -> tuple[StoredComparison, Comparison]:
+        """Compare a version with what is live, on the judged queries."""
+        from reindex.stages.comparing import compare_with_live
+
+        return compare_with_live(self, version, against=against)
+
+    def promote(
+        self, version: str, *, dry_run: bool = False, force: bool = False, reason: str = ""
+    ) -> Promoted:
+        """Flip the alias to a version if the gate passes."""
+        from reindex.stages.promoting import promote
+
+        return promote(self, version, dry_run=dry_run, force=force, reason=reason)
+
+    def rollback(
+        self, version: str | None = None, *, now: bool = False, reason: str = ""
+    ) -> Promotion:
+        """Flip the alias back to the previous or a named version."""
+        from reindex.stages.promoting import rollback
+
+        return rollback(self, version, now=now, reason=reason)
+
+    def status(self) -> Status:
+        """What is live and built, and where registry and store disagree."""
+        from reindex.stages.upkeep import status
+
+        return status(self)
+
+    def history(self) -> list[Promotion]:
+        """Every flip, newest first."""
+        from reindex.stages.upkeep import history
+
+        return history(self)
+
+    def gc(self, *, dry_run: bool = False) -> Cleaned:
+        """Drop what is neither live nor previous nor younger than the hold-over."""
+        from reindex.stages.upkeep import collect_garbage
+
+        return collect_garbage(self, dry_run=dry_run)
+
+    def retriever(self, version: str | None = None) -> Retriever:
+        """A retriever over what is live, or over one version's collection."""
+        fixed = None if version is None else self._searchable(version)
+
+        def resolve() -> str:
+            target = fixed or self.live_collection()
+            if target is None:
+                raise CollectionNotFound(
+                    f"The alias {self.settings.alias!r} points at nothing yet. "
+                    "Promote a first version: reindex promote v1"
+                )
+            return target
+
+        return Retriever(self.store, resolve, self._load, lease_ttl=self.settings.serving.lease_ttl)
+
+    def _searchable(self, version: str) -> str:
+        self.registry.version(version)
+        return self.settings.collection(version)
+
+    def _load(self, collection: str, metadata: Mapping[str, Any]) -> Serving:
+        """The encoder of the version that a collection's own metadata names."""
+        name = metadata.get("version")
+        if not isinstance(name, str):
+            raise ArtifactError(
+                f"{collection} does not say which version it belongs to, so no encoder can be "
+                "chosen for it. Was it made by something else?"
+            )
+        version = self.registry.version(name)
+        encoder = self.encoder(version)
+        built = self.registry.collection(collection)
+        manifest = load_manifest(self.settings.home / str(version.artifact))
+        return Serving(
+            encoder=encoder,
+            oversampling=(built.oversampling if built else None) or DEFAULT_OVERSAMPLING,
+            certified=frozenset(manifest.certified_with(encoder.encoding)),
+        )
+
+
+def open_project(path: str | Path = ".", *, progress: Progress = no_progress) -> Project:
+    """Open the project whose ``reindex.toml`` is at ``path`` (the file or its folder)."""
+    return Project(load_settings(Path(path)), progress=progress)
+
+
+__all__ = ["Project", "Settings", "open_project"]

@@ -1,0 +1,165 @@
+"""Stage 3: the collection of a version is made equal to the source."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from reindex.build import BuildReport, converge
+from reindex.errors import BuildError
+from reindex.evaluation.calibrate import Calibration, choose_oversampling
+from reindex.records import CollectionSpec, Encoder, Vector
+from reindex.registry.ledger import BuiltCollection, Version
+from reindex.workspace import Workspace
+
+CALIBRATION_QUERIES = 200
+
+
+def build(workspace: Workspace, name: str, *, allow_deletes: bool = False) -> BuildReport:
+    """Converge the version's collection with the source. Run it again after any interruption."""
+    version = workspace.registry.version(name)
+    encoder = workspace.encoder(version, tune=True)
+    collection = workspace.settings.collection(name)
+    with workspace.registry.run("build", name) as (run, details):
+        built = _ensure_collection(workspace, version, collection)
+        # until the end nobody may take the collection for complete, also if this process dies
+        workspace.registry.update_collection(collection, complete=False)
+        dead = workspace.dead_letters(f"build-{run.id}")
+        with dead:
+            report = converge(
+                workspace.source,
+                encoder,
+                workspace.store,
+                collection,
+                build=built.build,
+                rev=run.id,
+                dead=dead,
+                settings=workspace.settings.build,
+                batch_size=workspace.settings.embed.batch_size,
+                allow_deletes=allow_deletes,
+                progress=workspace.progress,
+            )
+        details.update(asdict(report), dead_letters=dead.summary())
+        written = _record(workspace, built, report)
+        if written or built.oversampling is None:
+            details["calibration"] = _calibrate(workspace, encoder, collection)
+    return report
+
+
+def _ensure_collection(workspace: Workspace, version: Version, name: str) -> BuiltCollection:
+    """The registry's row and the store's collection, created where they are missing."""
+    registry, store = workspace.registry, workspace.store
+    exists = name in store.collections()
+    known = registry.collection(name)
+    if known is not None and not exists:  # dropped behind our back: its figures describe nothing
+        registry.remove_collection(name)
+        known = None
+    if known is None:
+        known = _register(workspace, version, name, exists=exists)
+    if (known.space, known.encoding) != (version.space, version.encoding):
+        raise BuildError(
+            f"{name} was built with another artifact of {version.name}. Versions are immutable: "
+            f"train or adopt a new version, or remove the collection with `reindex gc`."
+        )
+    if not exists:
+        store.create(
+            CollectionSpec(
+                name=name,
+                dim=int(version.dim or 0),
+                layout=workspace.settings.store.layout,
+                prefix_dim=known.prefix_dim,
+                metadata=_metadata(workspace, known),
+            )
+        )
+    return known
+
+
+def _register(
+    workspace: Workspace, version: Version, name: str, *, exists: bool
+) -> BuiltCollection:
+    found = workspace.store.info(name).metadata if exists else {}
+    layout = workspace.settings.store.layout
+    workspace.registry.add_collection(
+        name=name,
+        version=version.name,
+        space=found.get("space", version.space),
+        encoding=found.get("encoding", version.encoding),
+        build=found.get("build", uuid.uuid4().hex),
+        layout=layout,
+        prefix_dim=_prefix_dim(workspace, version) if layout == "two-stage" else None,
+    )
+    known = workspace.registry.collection(name)
+    assert known is not None
+    return known
+
+
+def _prefix_dim(workspace: Workspace, version: Version) -> int:
+    wanted = int(workspace.settings.store.prefix_dim or version.report["prefix_dim"])
+    if version.dim is not None and wanted > version.dim:
+        raise BuildError(
+            f"store.prefix_dim = {wanted} is more than the model's {version.dim} dimensions."
+        )
+    return wanted
+
+
+def _metadata(workspace: Workspace, built: BuiltCollection) -> dict[str, Any]:
+    return {
+        "project": workspace.settings.project.name,
+        "version": built.version,
+        "space": built.space,
+        "encoding": built.encoding,
+        "build": built.build,
+    }
+
+
+def _record(workspace: Workspace, built: BuiltCollection, report: BuildReport) -> int:
+    """Write down coverage and how much was changed; returns the latter.
+
+    What a run that died had written before is not known, so then all points count as changed:
+    a comparison made earlier no longer speaks for this collection.
+    """
+    written = report.inserted + report.updated + report.payload_only + report.deleted
+    if built.built_at is not None and not built.complete:
+        written = max(written, report.points)
+    registry = workspace.registry
+    with registry.transaction():
+        registry.count_writes(built.name, written)
+        registry.update_collection(
+            built.name,
+            source=workspace.source.name,
+            source_documents=report.documents,
+            points=report.points,
+            complete=report.complete,
+            built_at=registry.now(),
+        )
+    return written
+
+
+def _calibrate(workspace: Workspace, encoder: Encoder, collection: str) -> dict[str, Any]:
+    """Measure how many first-stage candidates this collection needs, and keep the figure."""
+    if workspace.settings.store.layout == "single":
+        return {}
+    vectors = _sample_queries(workspace, encoder, collection)
+    if not len(vectors):
+        return {}
+    keep = 1 - workspace.settings.gate.max_two_stage_loss
+    chosen: Calibration = choose_oversampling(
+        workspace.store, collection, vectors, k=workspace.settings.evaluation.k, keep=keep
+    )
+    workspace.registry.update_collection(collection, oversampling=chosen.oversampling)
+    return {"oversampling": chosen.oversampling, "overlap": chosen.overlap}
+
+
+def _sample_queries(workspace: Workspace, encoder: Encoder, collection: str) -> Vector:
+    """Dev queries where there are some, else stored documents' own vectors."""
+    judged = workspace.judgements("dev") or workspace.judgements("test")
+    if judged is not None:
+        texts = [query.text for query in islice(judged.queries, CALIBRATION_QUERIES)]
+        return encoder.encode_queries(texts)
+    first = next(workspace.store.scroll(collection, page=CALIBRATION_QUERIES, with_vector=True), [])
+    stored = [point.vector for point in first if point.vector is not None]
+    return np.stack(stored) if stored else np.zeros((0, encoder.dim), np.float32)

@@ -1,0 +1,113 @@
+"""Stage 4: live and candidate answer the same judged queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reindex.encoder import OnnxEncoder
+from reindex.errors import ComparisonError
+from reindex.evaluation.compare import Comparison, Side, compare
+from reindex.records import Judgements, query_hash
+from reindex.registry.ledger import BuiltCollection, StoredComparison, Version
+from reindex.workspace import Workspace
+
+DEFAULT_OVERSAMPLING = 10
+
+
+def compare_with_live(
+    workspace: Workspace, name: str, *, against: str | None = None
+) -> tuple[StoredComparison, Comparison]:
+    """Compare a version with what is live (or with the version ``against``) and record it."""
+    candidate = _built(workspace, workspace.registry.version(name))
+    live = _built(workspace, _live(workspace, against))
+    if live.name == candidate.name:
+        raise ComparisonError(
+            f"{name} is what is live already. Compare another version, or pass --against."
+        )
+    judgements = workspace.judgements("test")
+    if judgements is None:
+        raise ComparisonError(
+            "There are no judged queries. Set evaluation.queries and evaluation.qrels in "
+            "reindex.toml, or use a BEIR source with queries.jsonl and qrels/test.tsv."
+        )
+    with workspace.registry.run("compare", name) as (_, details):
+        result = compare(
+            workspace.store,
+            _side(workspace, live),
+            _side(workspace, candidate),
+            judgements,
+            workspace.settings.evaluation,
+            workspace.settings.gate,
+            root=workspace.settings.root,
+            documents=lambda: workspace.source.documents(workspace.dead_letters("compare")),
+            progress=workspace.progress,
+        )
+        stored = _record(workspace, live, candidate, judgements, result)
+        details.update(comparison=stored.id, verdict=result.verdict)
+    return stored, result
+
+
+def _live(workspace: Workspace, against: str | None) -> Version:
+    if against is not None:
+        return workspace.registry.version(against)
+    live = workspace.live_version()
+    if live is None:
+        raise ComparisonError(
+            f"Nothing is live: the alias {workspace.settings.alias!r} points at "
+            f"{workspace.live_collection() or 'nothing'}. Promote a first version (nothing to "
+            "compare it with), or pass --against vN."
+        )
+    return live
+
+
+def _built(workspace: Workspace, version: Version) -> BuiltCollection:
+    built = workspace.registry.collection(workspace.settings.collection(version.name))
+    if built is None or not built.complete:
+        state = "has no collection yet" if built is None else "is not completely built"
+        raise ComparisonError(f"{version.name} {state}. Run: reindex build {version.name}")
+    return built
+
+
+def _side(workspace: Workspace, built: BuiltCollection) -> Side:
+    version = workspace.registry.version(built.version)
+    encoder = workspace.encoder(version)
+    fp32: Callable[[], OnnxEncoder] = lambda: workspace.encoder(version, graph="fp32")  # noqa: E731
+    return Side(
+        version=version.name,
+        collection=built.name,
+        encoder=encoder,
+        oversampling=built.oversampling or DEFAULT_OVERSAMPLING,
+        dims=encoder.manifest.matryoshka_dims,
+        fp32=fp32,
+    )
+
+
+def _record(
+    workspace: Workspace,
+    live: BuiltCollection,
+    candidate: BuiltCollection,
+    judgements: Judgements,
+    result: Comparison,
+) -> StoredComparison:
+    registry = workspace.registry
+    hashes = [query_hash(query.text) for query in judgements.queries]
+    registry.record_dataset(
+        result.judged_set, role="test", name=workspace.source.name, size=len(judgements.queries)
+    )
+    body = result.as_dict()
+    scores = body.pop("scores")
+    return registry.add_comparison(
+        scores,
+        live=live.version,
+        candidate=candidate.version,
+        live_collection=live.name,
+        live_build=live.build,
+        candidate_collection=candidate.name,
+        candidate_build=candidate.build,
+        candidate_encoding=candidate.encoding,
+        candidate_writes=candidate.writes,
+        judged_set=result.judged_set,
+        leaked=len(registry.trained_on(candidate.version, hashes)),
+        verdict=result.verdict,
+        result=body,
+    )

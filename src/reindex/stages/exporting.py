@@ -1,0 +1,85 @@
+"""Stage 2: a version's checkpoint becomes its ONNX artifact."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from reindex.artifact import load_manifest
+from reindex.errors import ModelError
+from reindex.records import Document, Judgements
+from reindex.registry.ledger import Version
+from reindex.workspace import Workspace
+
+DEV_QUERIES, DEV_DOCUMENTS = 150, 600
+"""Enough for the ranking check and the choice of the first stage; seconds on two cores."""
+
+
+def export(workspace: Workspace, name: str) -> Version:
+    """Export a version; its ``report`` holds the parity and invariance figures.
+
+    An exported version is checked and returned as it is. Where parity fails, ParityError is
+    raised and nothing is published.
+    """
+    version = workspace.registry.version(name)
+    if version.artifact is not None:
+        load_manifest(workspace.settings.home / version.artifact)
+        return version
+    if version.checkpoint is None:
+        raise ModelError(f"{name} has no checkpoint yet. Run `reindex train` again to finish it.")
+    target = workspace.artifact_folder(name)
+    shutil.rmtree(target, ignore_errors=True)  # of an export that died before it was recorded
+    with workspace.registry.run("export", name) as (_, details):
+        report = _publish(workspace, version, target)
+        details.update(report)
+    manifest = load_manifest(target)
+    return workspace.registry.update_version(
+        name,
+        state="exported",
+        artifact=str(target.relative_to(workspace.settings.home)),
+        space=manifest.space,
+        encoding=manifest.encoding("int8"),
+        dim=manifest.dim,
+        report=report,
+    )
+
+
+def _publish(workspace: Workspace, version: Version, target: Path) -> dict[str, Any]:
+    from reindex.export import export_checkpoint
+
+    dev, documents = _dev_data(workspace)
+    recipe = version.recipe
+    report = export_checkpoint(
+        workspace.settings.home / str(version.checkpoint),
+        target,
+        base=version.base,
+        matryoshka_dims=recipe.get("lineage", {}).get("matryoshka_dims"),
+        query_prompt=recipe.get("query_prompt", ""),
+        document_prompt=recipe.get("document_prompt", ""),
+        max_length=recipe.get("max_length"),
+        settings=workspace.settings.export,
+        dev=dev,
+        documents=documents,
+        progress=workspace.progress,
+    )
+    return report.as_dict()
+
+
+def _dev_data(workspace: Workspace) -> tuple[Judgements | None, list[Document]]:
+    """Some dev queries, with their relevant documents and distractors."""
+    from reindex.training.devset import make_dev_set
+
+    judgements = workspace.judgements("dev")
+    if judgements is None:
+        return None, []
+    sample = make_dev_set(
+        judgements,
+        workspace.source,
+        max_queries=DEV_QUERIES,
+        max_documents=DEV_DOCUMENTS,
+        seed=workspace.settings.evaluation.seed,
+    )
+    kept = tuple(query for query in judgements.queries if query.id in sample.queries)
+    documents = [Document(key, text, {}) for key, text in sample.corpus.items()]
+    return Judgements(kept, judgements.qrels), documents

@@ -1,0 +1,118 @@
+"""Stage 5: the alias moves, forward through the gate or back to a version that was live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reindex.errors import PromotionRefused
+from reindex.gate import GateDecision, decide
+from reindex.promotion import (
+    Flip,
+    check_decision,
+    flip,
+    previous_collection,
+    reconcile,
+    was_live,
+)
+from reindex.registry.ledger import BuiltCollection, Promotion
+from reindex.stages.building import build
+from reindex.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """What the gate said, and the flip that followed; None in a dry run."""
+
+    decision: GateDecision
+    promotion: Promotion | None
+
+
+def promote(
+    workspace: Workspace, name: str, *, dry_run: bool = False, force: bool = False, reason: str = ""
+) -> Promoted:
+    """Move the alias to a version if the gate passes. Needs the registry alone (embedded store)."""
+    workspace.registry.version(name)
+    reconcile(workspace.registry, workspace.store)
+    collection, live = workspace.settings.collection(name), workspace.live_collection()
+    if collection == live:
+        raise PromotionRefused(
+            f"{name} is live already: {workspace.settings.alias!r} points at it."
+        )
+    decision = decide(
+        workspace.registry,
+        workspace.settings.gate,
+        version=name,
+        collection=collection,
+        live=live,
+    )
+    if dry_run:
+        return Promoted(decision, None)
+    check_decision(decision, force=force, reason=reason)
+    plan = Flip(
+        kind="promote",
+        alias=workspace.settings.alias,
+        expected=live,
+        target=collection,
+        version=name,
+        build=_built(workspace, collection).build,
+        comparison=decision.comparison,
+        conditions=tuple(decision.as_list()),
+        forced=force and decision.verdict != "pass",
+        reason=reason,
+    )
+    return Promoted(decision, flip(workspace.registry, workspace.store, plan))
+
+
+def rollback(
+    workspace: Workspace, name: str | None = None, *, now: bool = False, reason: str = ""
+) -> Promotion:
+    """Move the alias back to the previous version, or to ``name``, which must have been live.
+
+    The old collection first converges with the source, so that no write since is lost; ``now``
+    flips first and converges after.
+    """
+    reconcile(workspace.registry, workspace.store)
+    live = workspace.live_collection()
+    target = _rollback_target(workspace, name, live)
+    plan = Flip(
+        kind="rollback",
+        alias=workspace.settings.alias,
+        expected=live,
+        target=target.name,
+        version=target.version,
+        build=target.build,
+        reason=reason,
+    )
+    if not now:
+        build(workspace, target.version)
+    done = flip(workspace.registry, workspace.store, plan)
+    if now:
+        build(workspace, target.version)
+    return done
+
+
+def _rollback_target(workspace: Workspace, name: str | None, live: str | None) -> BuiltCollection:
+    registry, alias = workspace.registry, workspace.settings.alias
+    if name is not None:
+        registry.version(name)
+        target: str | None = workspace.settings.collection(name)
+    else:
+        target = previous_collection(registry, alias, live)
+    if target is None:
+        raise PromotionRefused(
+            f"No version was live before {live}: there is nothing to go back to."
+        )
+    if target == live:
+        raise PromotionRefused(f"{name} is live already.")
+    if not was_live(registry, alias, target):
+        raise PromotionRefused(
+            f"{target} was never live, so it is no rollback. Use: reindex promote {name}"
+        )
+    return _built(workspace, target)
+
+
+def _built(workspace: Workspace, collection: str) -> BuiltCollection:
+    built = workspace.registry.collection(collection)
+    if built is None:
+        raise PromotionRefused(f"There is no collection {collection} any more; build it again.")
+    return built

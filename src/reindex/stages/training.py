@@ -1,0 +1,209 @@
+"""Stage 1: a base model as it is, or fine-tuned on pairs, becomes a version with a checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reindex.config import TrainSettings
+from reindex.corpus.pairs import examples_from_beir, read_examples
+from reindex.errors import ConfigError, DataError, ModelError, UnknownVersion
+from reindex.records import TrainingExample, query_hash
+from reindex.registry.ledger import Version
+from reindex.workspace import Workspace
+
+if TYPE_CHECKING:
+    from reindex.training.devset import DevSet
+    from reindex.training.finetune import TrainResult
+
+_NOT_PART_OF_THE_RECIPE = {"pairs"}  # a path; the content's hash is what counts
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A version that was trained.
+
+    ``result`` is None where a version of this very recipe and data existed already; ``held_out``
+    counts the examples that were left out because their query is a judged one.
+    """
+
+    version: Version
+    result: TrainResult | None
+    held_out: int
+
+
+def adopt_base(workspace: Workspace, base: str) -> Version:
+    """Register an off-the-shelf model as a version, without training."""
+    from reindex.training.base import copy_base
+
+    settings = workspace.settings.train
+    recipe = {
+        "base": base,
+        "max_length": settings.max_length,
+        "query_prompt": settings.query_prompt,
+        "document_prompt": settings.document_prompt,
+    }
+    version = workspace.registry.add_version(base=base, kind="base", recipe=recipe)
+    with workspace.registry.run("adopt", version.name):
+        target = workspace.checkpoint_folder(version.name)
+        copy_base(_base_spec(workspace, base), target, max_length=settings.max_length)
+    return workspace.registry.update_version(
+        version.name, state="trained", checkpoint=_relative(workspace, target)
+    )
+
+
+def train(
+    workspace: Workspace,
+    settings: TrainSettings | None = None,
+    *,
+    corpus: Path | None = None,
+    again: bool = False,
+) -> Trained:
+    """Fine-tune a new version, or go on with one of the same recipe that was interrupted.
+
+    A finished version of the very same recipe and data is returned as it is, unless ``again``.
+    ``corpus`` is a BEIR folder to take pairs and dev queries from, instead of the source.
+    """
+    from reindex.training.finetune import fine_tune
+
+    settings = settings or workspace.settings.train
+    data = workspace if corpus is None else workspace.with_corpus(corpus)
+    judged = _judged_hashes(workspace) | _judged_hashes(data)
+    examples, held_out = _examples(data, settings, judged)
+    dev = _dev_set(data, settings)
+    recipe = _recipe(settings, examples)
+    version = _same_recipe(workspace, recipe)
+    if version is not None and version.state != "created" and not again:
+        return Trained(version, None, held_out)
+    if version is None or version.state != "created":
+        version = workspace.registry.add_version(
+            base=settings.base, kind="fine-tuned", recipe=recipe
+        )
+    with workspace.registry.run("train", version.name) as (_, details):
+        result = fine_tune(
+            settings,
+            examples,
+            dev,
+            workspace.run_folder(version.name),
+            base=_base_spec(workspace, settings.base),
+            progress=workspace.progress,
+        )
+        details.update(seconds=result.seconds, steps=result.steps)
+        return Trained(_record(workspace, version, result), result, held_out)
+
+
+def _record(workspace: Workspace, version: Version, result: TrainResult) -> Version:
+    registry = workspace.registry
+    lineage = dict(result.lineage)
+    with registry.transaction():
+        registry.record_training_queries(version.name, lineage.pop("query_hashes", ()))
+        registry.record_dataset(
+            version.recipe["examples_sha256"], role="pairs",
+            name=_pairs_name(workspace), size=result.examples,
+        )  # fmt: skip
+        return registry.update_version(
+            version.name,
+            state="trained",
+            checkpoint=_relative(workspace, result.checkpoint),
+            dim=result.dim,
+            recipe={**version.recipe, "lineage": lineage},
+            metrics={
+                "before": dict(result.metrics_before),
+                "after": dict(result.metrics_after),
+                "best_is_base": result.best_is_base,
+            },
+        )
+
+
+def _examples(
+    workspace: Workspace, settings: TrainSettings, judged: set[str]
+) -> tuple[list[TrainingExample], int]:
+    """The training examples, without those whose query is a judged one (invariant: never seen)."""
+    examples = _read(workspace, settings)
+    kept = [item for item in examples if query_hash(item.anchor) not in judged]
+    held_out = len(examples) - len(kept)
+    if not kept:
+        raise DataError(
+            f"There are no training examples left: {len(examples)} were read, and {held_out} of "
+            "them have a judged query (dev or test) as their query."
+        )
+    if settings.max_pairs is not None and len(kept) > settings.max_pairs:
+        kept = random.Random(settings.seed).sample(kept, settings.max_pairs)  # noqa: S311
+    return kept, held_out
+
+
+def _read(workspace: Workspace, settings: TrainSettings) -> list[TrainingExample]:
+    if settings.pairs is not None:
+        with workspace.dead_letters("pairs") as dead:
+            return read_examples(workspace.settings.resolve(settings.pairs), dead=dead)
+    queries, qrels = workspace.queries_file(), workspace.train_qrels()
+    if queries is None or qrels is None:
+        raise ConfigError(
+            "There are no training pairs. Pass --pairs FILE, set train.pairs in reindex.toml, or "
+            "use a BEIR source that has queries.jsonl and qrels/train.tsv."
+        )
+    return examples_from_beir(queries, qrels, workspace.source)
+
+
+def _judged_hashes(workspace: Workspace) -> set[str]:
+    judged = [workspace.judgements(split) for split in ("dev", "test")]
+    return {query_hash(query.text) for item in judged if item for query in item.queries}
+
+
+def _dev_set(workspace: Workspace, settings: TrainSettings) -> DevSet | None:
+    from reindex.training.devset import make_dev_set
+
+    judgements = workspace.judgements("dev")
+    if judgements is None:
+        return None
+    return make_dev_set(
+        judgements,
+        workspace.source,
+        max_queries=settings.dev_queries,
+        max_documents=settings.dev_documents,
+        seed=settings.seed,
+    )
+
+
+def _recipe(settings: TrainSettings, examples: Sequence[TrainingExample]) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for item in examples:
+        row = json.dumps([item.anchor, item.positive, *item.negatives])
+        digest.update(row.encode("utf-8", "surrogatepass"))
+    recipe = settings.model_dump(mode="json", exclude=_NOT_PART_OF_THE_RECIPE)
+    return {**recipe, "examples_sha256": digest.hexdigest()}
+
+
+def _same_recipe(workspace: Workspace, recipe: dict[str, Any]) -> Version | None:
+    """The latest version of this very recipe and data, finished or cut off."""
+    wanted = json.loads(json.dumps(recipe))
+    for version in reversed(workspace.registry.versions()):
+        known = {key: value for key, value in version.recipe.items() if key != "lineage"}
+        if version.kind == "fine-tuned" and known == wanted:
+            return version
+    return None
+
+
+def _base_spec(workspace: Workspace, base: str) -> str:
+    """A version's checkpoint, a folder as seen from the config file, or ``base`` as it is."""
+    try:
+        version = workspace.registry.version(base)
+    except UnknownVersion:
+        local = workspace.settings.resolve(Path(base))
+        return str(local) if local.is_dir() else base
+    if version.checkpoint is None:
+        raise ModelError(f"{base} has no checkpoint yet: its training did not finish.")
+    return str(workspace.settings.home / version.checkpoint)
+
+
+def _relative(workspace: Workspace, path: Path) -> str:
+    return str(path.resolve().relative_to(workspace.settings.home.resolve()))
+
+
+def _pairs_name(workspace: Workspace) -> str:
+    return str(workspace.settings.train.pairs or workspace.source.name)

@@ -1,0 +1,201 @@
+"""What is there (`status`) and what is no longer needed (`gc`)."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from reindex.errors import StoreBusy, StoreError
+from reindex.promotion import previous_collection, reconcile
+from reindex.registry.ledger import BuiltCollection, Promotion
+from reindex.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStatus:
+    """A collection as the registry and the store know it. ``note`` says what differs."""
+
+    name: str
+    version: str
+    state: str
+    points: int
+    coverage: float
+    oversampling: int | None
+    built_at: str | None
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Registry and store side by side. ``differences`` names everything that does not agree."""
+
+    project: str
+    alias: str
+    live_collection: str | None
+    live_version: str | None
+    previous_collection: str | None
+    collections: tuple[CollectionStatus, ...]
+    versions: int
+    running: tuple[dict[str, Any], ...]
+    differences: tuple[str, ...]
+
+
+def status(workspace: Workspace) -> Status:
+    """What is live, what is built, what runs, and where registry and store disagree."""
+    registry, alias = workspace.registry, workspace.settings.alias
+    reconcile(registry, workspace.store)
+    live = workspace.live_collection()
+    previous = previous_collection(registry, alias, live)
+    version = workspace.live_version()
+    known = registry.all_collections()
+    present = set(workspace.store.collections())
+    roles = {previous: "previous", live: "live"}
+    rows = tuple(_row(item, present, roles.get(item.name, "")) for item in known)
+    running = tuple(
+        {"kind": run.kind, "version": run.version, "pid": run.pid, "since": run.started_at}
+        for run in registry.runs()
+        if run.state == "running"
+    )
+    return Status(
+        workspace.settings.project.name,
+        alias,
+        live,
+        version.name if version else None,
+        previous,
+        rows,
+        len(registry.versions()),
+        running,
+        tuple(_differences(workspace, known, present, live)),
+    )
+
+
+def _row(item: BuiltCollection, present: set[str], role: str) -> CollectionStatus:
+    built = "complete" if item.complete else "incomplete"
+    state = built if item.name in present else "missing"
+    return CollectionStatus(
+        item.name,
+        item.version,
+        state,
+        item.points,
+        round(item.coverage, 4),
+        item.oversampling,
+        item.built_at,
+        role,
+    )
+
+
+def _differences(
+    workspace: Workspace, known: list[BuiltCollection], present: set[str], live: str | None
+) -> list[str]:
+    """The store is the truth about itself: say where the registry tells another story."""
+    found, names = [], {item.name for item in known}
+    prefix = f"{workspace.settings.project.name}--v"
+    for name in sorted(names - present):
+        found.append(f"{name} is in the registry but not in the store; `reindex build` makes it.")
+    for name in sorted(item for item in present - names if item.startswith(prefix)):
+        found.append(f"{name} is in the store but not in the registry.")
+    last = next(
+        (p for p in workspace.registry.promotions(state="done") if p.alias == _alias(workspace)),
+        None,
+    )
+    if last is not None and last.to_collection != live:
+        found.append(
+            f"the alias {_alias(workspace)!r} points at {live}, but the last flip recorded "
+            f"({last.who}, {last.finished_at}) was to {last.to_collection}: "
+            "somebody moved it outside this registry."
+        )
+    if live is not None and live not in names:
+        found.append(f"{live} is live, but the registry does not know it.")
+    for item in known:
+        if item.name in present:
+            found.extend(_metadata_differences(workspace, item))
+    return found
+
+
+def _alias(workspace: Workspace) -> str:
+    return workspace.settings.alias
+
+
+def _metadata_differences(workspace: Workspace, item: BuiltCollection) -> list[str]:
+    try:
+        info = workspace.store.info(item.name)
+    except StoreBusy:
+        return []  # another process serves it; what the registry says is what there is to say
+    except StoreError as error:
+        return [f"{item.name}: {error}"]
+    found = [
+        f"{item.name}: {key} is {info.metadata.get(key)} in the store, {getattr(item, key)} in "
+        "the registry."
+        for key in ("version", "space", "encoding", "build")
+        if info.metadata.get(key) != getattr(item, key)
+    ]
+    if info.points != item.points and item.complete:
+        found.append(
+            f"{item.name}: {info.points:,} points in the store, {item.points:,} after the last "
+            "build."
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What `gc` removed (or would remove), and what it kept with the reason."""
+
+    removed: tuple[str, ...]
+    kept: tuple[tuple[str, str], ...]
+    dry_run: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return asdict(self)
+
+
+def collect_garbage(workspace: Workspace, *, dry_run: bool = False) -> Cleaned:
+    """Drop collections and run folders that nothing needs.
+
+    Kept: live, previous, and anything younger than the hold-over, counted from its last build or
+    from the last time it was live.
+    """
+    registry, alias = workspace.registry, workspace.settings.alias
+    reconcile(registry, workspace.store)
+    live = workspace.live_collection()
+    protected = {live: "live", previous_collection(registry, alias, live): "previous"}
+    removed, kept = [], []
+    for item in registry.all_collections():
+        reason = protected.get(item.name) or _young(workspace, item)
+        if reason:
+            kept.append((item.name, reason))
+            continue
+        removed.append(item.name)
+        if not dry_run:
+            _remove(workspace, item)
+    return Cleaned(tuple(removed), tuple(kept), dry_run)
+
+
+def _young(workspace: Workspace, item: BuiltCollection) -> str | None:
+    # never shorter than it takes a search service to notice a flip and finish its requests
+    lease = timedelta(seconds=2 * workspace.settings.serving.lease_ttl)
+    hold_over = max(timedelta(days=workspace.settings.retention.hold_over_days), lease)
+    touched = [item.built_at or item.created_at]
+    touched += [
+        flip.finished_at or flip.created_at
+        for flip in workspace.registry.promotions(state="done")
+        if item.name in (flip.from_collection, flip.to_collection)
+    ]
+    age = datetime.now(UTC) - max(datetime.fromisoformat(moment) for moment in touched)
+    return f"younger than {hold_over.total_seconds() / 86400:g} days" if age < hold_over else None
+
+
+def _remove(workspace: Workspace, item: BuiltCollection) -> None:
+    if item.name in workspace.store.collections():
+        workspace.store.drop(item.name)
+    workspace.registry.remove_collection(item.name)
+    shutil.rmtree(workspace.run_folder(item.version), ignore_errors=True)
+
+
+def history(workspace: Workspace) -> list[Promotion]:
+    """All flips, newest first, the abandoned ones too."""
+    reconcile(workspace.registry, workspace.store)
+    return workspace.registry.promotions()

@@ -1,0 +1,154 @@
+"""A project on disk: its settings, registry, store and source, opened when first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from reindex.config import Settings, SourceSettings, load_settings
+from reindex.corpus.dead_letters import DeadLetters
+from reindex.corpus.judgements import load_judgements
+from reindex.corpus.sources import open_source
+from reindex.encoder import OnnxEncoder
+from reindex.errors import ArtifactError, ConfigError
+from reindex.records import DocumentSource, Judgements, Progress, Store, no_progress
+from reindex.registry import REGISTRY_NAME, Registry
+from reindex.registry.catalog import RegistryCatalog
+from reindex.registry.ledger import Version
+
+
+class Workspace:
+    """Everything that a stage needs. Close it, or use it as a context manager."""
+
+    def __init__(self, settings: Settings, *, progress: Progress = no_progress) -> None:
+        self.settings = settings
+        self.progress = progress
+        self._opened: list[Callable[[], None]] = []
+
+    @classmethod
+    def open(cls, path: str | Path = ".", *, progress: Progress = no_progress) -> Self:
+        """Open the project whose ``reindex.toml`` is at ``path`` (the file or its folder)."""
+        return cls(load_settings(Path(path)), progress=progress)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def with_corpus(self, folder: Path) -> Workspace:
+        """The same project over another BEIR folder's documents, queries and judgements."""
+        source = SourceSettings(kind="beir", path=folder.resolve())
+        evaluation = self.settings.evaluation.model_copy(
+            update={"queries": None, "qrels": None, "dev_qrels": None}
+        )
+        settings = self.settings.model_copy(update={"source": source, "evaluation": evaluation})
+        other = Workspace(settings, progress=self.progress)
+        self._opened.append(other.close)
+        return other
+
+    def close(self) -> None:
+        """Release the collections and the registry's connection."""
+        while self._opened:
+            self._opened.pop()()
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The project's registry."""
+        registry = Registry(self.settings.home / REGISTRY_NAME)
+        self._opened.append(registry.close)
+        return registry
+
+    @cached_property
+    def store(self) -> Store:
+        """The configured vector store."""
+        from reindex.stores import open_store
+
+        store = open_store(self.settings, RegistryCatalog(self.registry))
+        self._opened.append(store.close)
+        return store
+
+    @cached_property
+    def source(self) -> DocumentSource:
+        """Where the documents come from."""
+        return open_source(self.settings.source, self.settings.root)
+
+    def dead_letters(self, name: str) -> DeadLetters:
+        """A dead-letter file for one run."""
+        return DeadLetters(
+            self.settings.home / "dead-letters" / f"{name}.jsonl",
+            max_share=self.settings.source.max_bad_rows,
+        )
+
+    # -- folders of a version
+
+    def checkpoint_folder(self, version: str) -> Path:
+        """Where the version's torch checkpoint is."""
+        return self.settings.home / "checkpoints" / version
+
+    def artifact_folder(self, version: str) -> Path:
+        """Where the version's ONNX artifact is."""
+        return self.settings.home / "artifacts" / version
+
+    def run_folder(self, version: str) -> Path:
+        """Where a training keeps what it needs to be resumed."""
+        return self.settings.home / "runs" / version
+
+    def encoder(self, version: Version, *, graph: str = "int8", tune: bool = False) -> OnnxEncoder:
+        """The version's encoder, its probes checked. Raises ArtifactError before the export."""
+        if version.artifact is None:
+            raise ArtifactError(
+                f"{version.name} is not exported yet. Run: reindex export {version.name}"
+            )
+        return OnnxEncoder(
+            self.settings.home / version.artifact,
+            graph=graph,
+            threads=self.settings.embed.threads,
+            tune=tune,
+        )
+
+    # -- judged queries
+
+    def judgements(self, split: str) -> Judgements | None:
+        """The judged queries of ``test`` or ``dev``; None where none are configured."""
+        settings = self.settings.evaluation
+        configured = settings.qrels if split == "test" else settings.dev_qrels
+        qrels = self._evaluation_file(configured, f"qrels/{split}.tsv")
+        queries = self.queries_file()
+        if qrels is None or queries is None:
+            return None
+        limit = settings.max_queries if split == "test" else None
+        return load_judgements(queries, qrels, max_queries=limit, seed=settings.seed)
+
+    def queries_file(self) -> Path | None:
+        """The queries file that is configured or that a BEIR source brings."""
+        return self._evaluation_file(self.settings.evaluation.queries, "queries.jsonl")
+
+    def train_qrels(self) -> Path | None:
+        """The training judgements that a BEIR source brings."""
+        return self._evaluation_file(None, "qrels/train.tsv")
+
+    def _evaluation_file(self, configured: Path | None, beir_name: str) -> Path | None:
+        if configured is not None:
+            path = self.settings.resolve(configured)
+            if not path.exists():
+                raise ConfigError(f"There is no {path}, which [evaluation] in reindex.toml names.")
+            return path
+        if self.settings.source.kind != "beir":
+            return None
+        path = self.settings.resolve(self.settings.source.path) / beir_name
+        return path if path.exists() else None
+
+    # -- what is live
+
+    def live_collection(self) -> str | None:
+        """The collection that the alias points at, or None."""
+        return self.store.aliases().get(self.settings.alias)
+
+    def live_version(self) -> Version | None:
+        """The version of the live collection, where the registry knows it."""
+        collection = self.live_collection()
+        built = self.registry.collection(collection) if collection else None
+        return self.registry.version(built.version) if built else None

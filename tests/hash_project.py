@@ -1,0 +1,65 @@
+"""A whole project whose models are hash encoders: the real stages, registry and embedded store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reindex.config import load_settings
+from reindex.config_template import render_config
+from reindex.registry import REGISTRY_NAME, Registry
+from reindex.registry.ledger import Version
+from reindex.retriever import Retriever, Serving
+from reindex.workspace import Workspace
+from tests.hash_encoder import HashEncoder
+
+DIM, PREFIX = 32, 16
+
+
+def encoder_of(version: str) -> HashEncoder:
+    """Each version lies in a space of its own."""
+    return HashEncoder(DIM, seed=int(version.removeprefix("v")))
+
+
+class HashWorkspace(Workspace):
+    """A `Workspace` whose versions embed by hash, so that no model is needed."""
+
+    def encoder(self, version: Version, **_: Any) -> Any:
+        """The version's hash encoder."""
+        return encoder_of(version.name)
+
+    def retriever(self) -> Retriever:
+        """A retriever over what is live."""
+
+        def load(_: str, metadata: Any) -> Serving:
+            return Serving(encoder_of(metadata["version"]), 10, frozenset())
+
+        return Retriever(self.store, lambda: str(self.live_collection()), load)
+
+
+def write_documents(folder: Path, texts: Sequence[str], *, name: str = "corpus.jsonl") -> None:
+    """A BEIR corpus: one document per text."""
+    data = folder / "data"
+    data.mkdir(exist_ok=True)
+    rows = (json.dumps({"_id": f"d{i}", "title": "", "text": text}) for i, text in enumerate(texts))
+    (data / name).write_text("\n".join(rows) + "\n", "utf-8")
+
+
+def hash_project(folder: Path, *, versions: int = 2, **values: dict[str, Any]) -> HashWorkspace:
+    """A new project with ``versions`` exported versions, nothing built."""
+    (folder / "reindex.toml").write_text(
+        render_config({"source": {"path": Path("data")}, **values}), "utf-8"
+    )
+    settings = load_settings(folder)
+    registry = Registry(settings.home / REGISTRY_NAME, create=True)
+    for _ in range(versions):
+        version = registry.add_version(base="hash", kind="base", recipe={})
+        encoder = encoder_of(version.name)
+        registry.update_version(
+            version.name, state="exported", artifact="none", space=encoder.space,
+            encoding=encoder.encoding, dim=DIM, report={"prefix_dim": PREFIX},
+        )  # fmt: skip
+    registry.close()
+    return HashWorkspace(settings)

@@ -1,0 +1,68 @@
+"""What somebody else writes during a build stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reindex.records import Document, PointId, point_id
+from tests.build_fixtures import (
+    COLLECTION,
+    DictBench,
+    dict_bench,
+    doc,
+    docs,
+    other_stamp,
+)
+from tests.dict_store import Proxy
+
+
+@pytest.fixture
+def bench() -> DictBench:
+    return dict_bench()
+
+
+def race(bench: DictBench, method: str, id: str, n: int = 1) -> Any:
+    """A store where somebody writes ``id`` right before our ``n``-th call of ``method``."""
+    store = bench.store
+    stamp = other_stamp(bench, id)
+    return Proxy(store, method, lambda: store.foreign(COLLECTION, point_id(id), stamp), n)
+
+
+@pytest.mark.parametrize(
+    ("method", "rows"),
+    [
+        ("insert", [*docs(4), doc("new")]),
+        ("update", [doc("doc-0", "edited"), *docs(3, 1)]),
+        ("update_payload", [doc("doc-0", "text of doc-0", tenant=2), *docs(3, 1)]),
+    ],
+)
+def test_a_point_written_meanwhile_is_left(
+    bench: DictBench, method: str, rows: list[Document]
+) -> None:
+    bench.run(docs(4))
+    id = "new" if method == "insert" else "doc-0"
+    report = bench.run(rows, store=race(bench, method, id))
+    assert (report.contended, report.complete) == (1, False)
+    assert (report.inserted, report.updated, report.payload_only) == (0, 0, 0)
+    assert bench.stamp_of(id).rev == 99
+    again = bench.run(rows)  # the next run sees it and converges
+    assert (again.updated, again.complete) == (1, True)
+
+
+def test_a_point_written_before_its_delete_is_left(bench: DictBench) -> None:
+    bench.run(docs(10))
+    report = bench.run(docs(8), store=race(bench, "delete", "doc-9"))
+    assert (report.deleted, report.contended, report.complete) == (1, 1, False)
+    assert bench.stamp_of("doc-9").rev == 99
+
+
+def test_a_point_deleted_meanwhile_is_not_brought_back(bench: DictBench) -> None:
+    bench.run(docs(4))
+    store = bench.store
+    gone: PointId = point_id("doc-0")
+    seen = bench.stamp_of("doc-0")
+    proxy: Any = Proxy(store, "update", lambda: store.delete(COLLECTION, {gone: seen}))
+    report = bench.run([doc("doc-0", "edited"), *docs(3, 1)], store=proxy)
+    assert (report.contended, report.points) == (1, 3)
