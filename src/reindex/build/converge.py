@@ -1,0 +1,222 @@
+"""Converge: make a collection equal to its source.
+
+One operation behind build, resume and sync. Documents are read, hashed and looked up in one
+thread, embedded in the calling one and written in a third, behind bounded queues::
+
+    source ─► Reader ─► Lookup ─► Embedder ─► Writer ─► (complete?) ─► Sweep
+              thread              caller      thread                   caller
+
+Reading and looking up share a thread because both hold the interpreter's lock: two were no faster.
+
+See docs/build.md for what is promised and what is not.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from reindex.build.delete import Sweep
+from reindex.build.embed import Embedder, RecentVectors
+from reindex.build.lookup import Lookup, Reader
+from reindex.build.plan import Batch, Target, Write
+from reindex.build.report import BuildReport, Counts
+from reindex.build.spill import KEY_BYTES, SortedRuns, point_key
+from reindex.build.threads import Channel, Stages
+from reindex.build.write import Writer
+from reindex.config import BuildSettings
+from reindex.errors import BuildError, SpaceMismatch
+from reindex.records import (
+    DeadLetterSink,
+    DocumentSource,
+    Encoder,
+    Progress,
+    Store,
+    no_progress,
+)
+
+__all__ = ["BuildReport", "converge"]
+
+QUEUE = 2
+"""Batches that wait between two stages: enough to even out, few enough to forget."""
+
+RECENT_TEXTS = 4096
+"""Vectors kept in memory for texts that come again soon (6 MB at 384 dims)."""
+
+PROGRESS_INTERVAL = 0.1
+"""Seconds between two progress calls, at least."""
+
+
+def converge(  # noqa: PLR0913 (three rooms and what identifies the run)
+    source: DocumentSource,
+    encoder: Encoder,
+    store: Store,
+    collection: str,
+    *,
+    build: str,
+    rev: int,
+    dead: DeadLetterSink,
+    settings: BuildSettings,
+    batch_size: int,
+    allow_deletes: bool = False,
+    progress: Progress = no_progress,
+) -> BuildReport:
+    """Make ``collection`` equal to ``source``. Idempotent; an interrupted run is simply run again.
+
+    Args:
+        source: Read once, completely.
+        encoder: Embeds whole batches in the calling thread.
+        store: Holds the collection, whose metadata names the encoder's space and encoding.
+        collection: Physical name; it exists.
+        build: The build id in the collection's metadata.
+        rev: The registry's number of this run; greater than that of every run before.
+        dead: Takes the rows that cannot be used. Called from one other thread.
+        settings: Durability and the limit on deletes.
+        batch_size: Documents per unit of work.
+        allow_deletes: Delete even more than ``settings.allow_deletes`` of the collection.
+        progress: Called in this thread, ten times a second at most.
+
+    Raises:
+        SpaceMismatch: the collection's vectors are of another space than the encoder's.
+        BuildError: the collection is of another encoding, dimension or build.
+        TooManyDeletes: the source lacks too much of the collection; the rest is done.
+        Exception: whatever a stage raises. What was written until then is durable, nothing was
+            deleted, and no thread is left.
+    """
+    started = time.perf_counter()
+    _check(encoder, store, collection, build)
+    target = Target(source.name, encoder.space, encoder.encoding, build, rev)
+    run = _Run(target, store, collection, settings, batch_size, dead)
+    before = dead.count
+    run.stream(source, encoder, _Meter(progress, source.count()))
+    run.sweep(allow_deletes)
+    return BuildReport.of(
+        run.counts,
+        dead=dead.count - before,
+        points=store.count(collection),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _check(encoder: Encoder, store: Store, collection: str, build: str) -> None:
+    """Refuse a collection that this encoder and build must not write to."""
+    info = store.info(collection)
+    found = info.metadata.get("space")
+    if found != encoder.space:
+        raise SpaceMismatch(
+            f"{collection} holds vectors of the space {found!r}; the encoder's is "
+            f"{encoder.space!r}. Build into this version's own collection."
+        )
+    expected = {"encoding": encoder.encoding, "build": build}
+    for key, value in expected.items():
+        if info.metadata.get(key) != value:
+            raise BuildError(
+                f"{collection} has the {key} {info.metadata.get(key)!r}; this run has {value!r}. "
+                "Use the artifact that the collection was built with, or build a new collection."
+            )
+    if info.dim != encoder.dim:
+        raise BuildError(
+            f"{collection} holds vectors of {info.dim} dimensions; the encoder gives "
+            f"{encoder.dim}. Build a new collection."
+        )
+
+
+class _Run:
+    """One run: the stages, wired, and what they count."""
+
+    def __init__(
+        self,
+        target: Target,
+        store: Store,
+        collection: str,
+        settings: BuildSettings,
+        batch_size: int,
+        dead: DeadLetterSink,
+    ) -> None:
+        self.target, self.store, self.collection = target, store, collection
+        self.settings, self.batch_size, self.dead = settings, batch_size, dead
+        self.counts = Counts()
+        self.ids = SortedRuns(key=KEY_BYTES)
+        self.texts = SortedRuns(key=16, value=KEY_BYTES)
+
+    def stream(self, source: DocumentSource, encoder: Encoder, meter: _Meter) -> None:
+        """Read, look up, embed and write, all at the same time, until the source is exhausted."""
+        reader = Reader(self.target.source, self.dead, self.batch_size)
+        lookup = self._lookup()
+        embedder = self._embedder(encoder)
+        writer = Writer(self.store, self.collection, self.settings.flush_every, self.counts)
+        with Stages() as stages:
+            found = stages.attach(Channel[Batch](QUEUE))
+            ready = stages.attach(Channel[Write](QUEUE), drain=True)
+
+            def look_up() -> None:
+                documents = source.documents(self.dead)
+                candidates = reader.batches(documents, lambda: stages.failed)
+                found.fill(lookup.batches(candidates, self.batch_size))
+
+            stages.start("reindex-lookup", look_up)
+            stages.start("reindex-write", lambda: writer.drain(ready), reads=ready)
+            for batch in found:
+                ready.put(embedder.write_of(batch))
+                self._count(batch)
+                meter(self.counts.documents)
+        meter(self.counts.documents, last=True)
+
+    def sweep(self, allow: bool) -> None:
+        """Delete what the source no longer has, unless the counts show that there is nothing.
+
+        Every enumerated id that is in the collection was counted; if the collection has no more
+        points than that, none is left over.
+        """
+        counts = self.counts
+        if self.store.count(self.collection) == counts.found + counts.appeared:
+            return
+        dead = frozenset(filter(None, map(_key_of, self.dead.ids)))
+        sweep = Sweep(self.store, self.collection, self.target.source, self.ids, dead)
+        try:
+            counts.contended += sweep.run(
+                self.settings.allow_deletes, allow=allow, deleted=self._deleted
+            )
+        finally:
+            if counts.deleted:
+                self.store.flush(self.collection)
+
+    def _lookup(self) -> Lookup:
+        damaged = self.store.missing_vectors(self.collection)
+        retrieve = partial(self.store.retrieve, self.collection)
+        return Lookup(self.target, retrieve, self.ids, damaged, self.dead, self.counts)
+
+    def _embedder(self, encoder: Encoder) -> Embedder:
+        in_flight = (QUEUE + 2) * 2 * self.batch_size  # points that are not in the store yet
+        recent = RecentVectors(max(RECENT_TEXTS, in_flight))
+        retrieve = partial(self.store.retrieve, self.collection, with_vector=True)
+        return Embedder(self.target, encoder, retrieve, self.texts, recent, self.counts)
+
+    def _count(self, batch: Batch) -> None:
+        self.counts.documents += batch.documents
+        self.counts.unchanged += batch.unchanged
+
+    def _deleted(self, points: int) -> None:
+        self.counts.deleted += points
+
+
+def _key_of(id: int | str) -> bytes | None:
+    """The packed point id of a dead letter; None where no point can have such an id."""
+    try:
+        return point_key(id)[1]
+    except UnicodeEncodeError:
+        return None
+
+
+class _Meter:
+    """Passes progress on, now and then."""
+
+    def __init__(self, progress: Progress, total: int | None) -> None:
+        self._progress, self._total = progress, total
+        self._last = float("-inf")
+
+    def __call__(self, done: int, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if last or now - self._last >= PROGRESS_INTERVAL:
+            self._last = now
+            self._progress("build", done, self._total)

@@ -1,0 +1,137 @@
+"""Vectors for what needs them: each distinct text is embedded once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+
+from reindex.build.plan import Batch, Candidate, Need, Target, Task, Write
+from reindex.build.report import Counts
+from reindex.build.spill import SortedRuns, unpack_id
+from reindex.errors import BuildError
+from reindex.records import (
+    Encoder,
+    PayloadChange,
+    Point,
+    PointId,
+    StoredPoint,
+    Vector,
+)
+
+RetrieveVectors = Callable[[list[PointId]], dict[PointId, StoredPoint]]
+
+Vectors = Mapping[str, Vector]
+"""text hash -> unit vector."""
+
+
+class RecentVectors:
+    """The vectors of the last ``limit`` distinct texts, by text hash."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept: OrderedDict[str, Vector] = OrderedDict()
+
+    def take(self, text_hash: str) -> Vector | None:
+        """The vector, which becomes the most recent one, or None."""
+        vector = self._kept.get(text_hash)
+        if vector is not None:
+            self._kept.move_to_end(text_hash)
+        return vector
+
+    def keep(self, text_hash: str, vector: Vector) -> None:
+        """Keep a copy (a row would hold the memory of its whole batch)."""
+        self._kept[text_hash] = vector.copy()
+        if len(self._kept) > self._limit:
+            self._kept.popitem(last=False)
+
+
+class Embedder:
+    """Batches of work -> writes.
+
+    A text's vector is taken from the recent ones, else from a point of this run that has it (the
+    index on disk says which), else from the encoder.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        encoder: Encoder,
+        retrieve: RetrieveVectors,
+        texts: SortedRuns,
+        recent: RecentVectors,
+        counts: Counts,
+    ) -> None:
+        self._target = target
+        self._encoder = encoder
+        self._retrieve = retrieve
+        self._texts = texts
+        self._recent = recent
+        self._counts = counts
+
+    def write_of(self, batch: Batch) -> Write:
+        """Embed what must be embedded and form the points."""
+        for text_hash, key in batch.current:
+            self._texts.add(bytes.fromhex(text_hash), key)
+        write = Write()
+        embedding = [task for task in batch.tasks if task.need is not Need.PAYLOAD]
+        vectors = self._vectors([task.candidate for task in embedding])
+        for task in batch.tasks:
+            self._form(task, vectors, write)
+        for task in embedding:
+            self._texts.add(bytes.fromhex(task.candidate.text_hash), task.candidate.key)
+        return write
+
+    def _form(self, task: Task, vectors: Vectors, write: Write) -> None:
+        candidate, stamp = task.candidate, self._target.stamp(task.candidate)
+        payload = candidate.document.payload
+        if task.need is not Need.INSERT:
+            write.seen[candidate.id] = task.seen
+        if task.need is Need.PAYLOAD:
+            write.changes.append(PayloadChange(candidate.id, payload, stamp))
+            return
+        point = Point(candidate.id, vectors[candidate.text_hash], payload, stamp)
+        (write.inserts if task.need is Need.INSERT else write.updates).append(point)
+
+    def _vectors(self, candidates: list[Candidate]) -> Vectors:
+        texts = {candidate.text_hash: candidate.document.text for candidate in candidates}
+        vectors = {key: kept for key in texts if (kept := self._recent.take(key)) is not None}
+        vectors |= self._stored(key for key in texts if key not in vectors)
+        vectors |= self._encoded({key: texts[key] for key in texts if key not in vectors})
+        self._counts.reused += len(candidates)
+        return vectors
+
+    def _stored(self, hashes: Iterable[str]) -> dict[str, Vector]:
+        """Vectors of points that this run has met or written with the same text."""
+        wanted = list(hashes)
+        found = self._texts.find([bytes.fromhex(text_hash) for text_hash in wanted])
+        donors = {
+            text_hash: unpack_id(key)
+            for text_hash, key in zip(wanted, found, strict=True)
+            if key is not None
+        }
+        if not donors:
+            return {}
+        points = self._retrieve(list(donors.values()))
+        vectors = {}
+        for text_hash, id in donors.items():
+            point = points.get(id)
+            if point and point.vector is not None and self._target.holds(point.stamp, text_hash):
+                vectors[text_hash] = point.vector
+                self._recent.keep(text_hash, point.vector)
+        return vectors
+
+    def _encoded(self, texts: dict[str, str]) -> dict[str, Vector]:
+        if not texts:
+            return {}
+        rows = self._encoder.encode_documents(list(texts.values()))
+        if rows.shape != (len(texts), self._encoder.dim):
+            raise BuildError(
+                f"The encoder gave an array of shape {rows.shape} for {len(texts)} texts; "
+                f"expected {(len(texts), self._encoder.dim)}. The artifact is broken: export again."
+            )
+        self._counts.embedded += len(texts)
+        self._counts.reused -= len(texts)
+        vectors = dict(zip(texts, rows, strict=True))
+        for text_hash, vector in vectors.items():
+            self._recent.keep(text_hash, vector)
+        return vectors

@@ -1,0 +1,82 @@
+"""What a build counts while it runs, and tells at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened so far; each field is written by one stage only.
+
+    ``present`` counts enumerated ids that were found in the collection or put there.
+    """
+
+    documents: int = 0
+    unchanged: int = 0
+    embedded: int = 0
+    reused: int = 0
+    inserted: int = 0
+    updated: int = 0
+    payload_only: int = 0
+    contended: int = 0
+    conflicts: int = 0
+    found: int = 0
+    appeared: int = 0
+    deleted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a run of `converge` did.
+
+    Attributes:
+        documents: good rows that the source gave.
+        inserted, updated, payload_only, unchanged, deleted: points, by what was done to them;
+            ``payload_only`` kept their vectors.
+        embedded: texts that the encoder embedded; ``reused``: points that were written with the
+            vector of an equal text.
+        dead: dead letters of this run, duplicates and conflicts included.
+        contended: points that somebody else wrote during the run; they are left as they are.
+        conflicts: documents whose point belongs to another source or another document id.
+        points: points in the collection at the end.
+        complete: every good document is in the collection as the source has it, that is, nothing
+            was contended or in conflict.
+    """
+
+    documents: int
+    inserted: int
+    updated: int
+    payload_only: int
+    unchanged: int
+    deleted: int
+    embedded: int
+    reused: int
+    dead: int
+    contended: int
+    conflicts: int
+    points: int
+    complete: bool
+    seconds: float
+    documents_per_second: float
+
+    @classmethod
+    def of(cls, counts: Counts, *, dead: int, points: int, seconds: float) -> BuildReport:
+        """The report of a run that came to its end."""
+        return cls(
+            documents=counts.documents,
+            inserted=counts.inserted,
+            updated=counts.updated,
+            payload_only=counts.payload_only,
+            unchanged=counts.unchanged,
+            deleted=counts.deleted,
+            embedded=counts.embedded,
+            reused=counts.reused,
+            dead=dead,
+            contended=counts.contended,
+            conflicts=counts.conflicts,
+            points=points,
+            complete=not (counts.contended or counts.conflicts),
+            seconds=seconds,
+            documents_per_second=counts.documents / seconds if seconds else 0.0,
+        )

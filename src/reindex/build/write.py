@@ -1,0 +1,77 @@
+"""Conditional writes, checked by reading back, and durable every so many points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reindex.build.plan import Write
+from reindex.build.report import Counts
+from reindex.records import PayloadChange, Point, PointId, Stamp, Store
+
+
+class Writer:
+    """Writes to one collection and flushes it every ``flush_every`` points and at the end."""
+
+    def __init__(self, store: Store, collection: str, flush_every: int, counts: Counts) -> None:
+        self._store = store
+        self._collection = collection
+        self._flush_every = flush_every
+        self._counts = counts
+        self._unflushed = 0
+
+    def drain(self, writes: Iterable[Write]) -> None:
+        """Write all; what was written is durable when this ends, in whatever way it ends."""
+        try:
+            for write in writes:
+                if len(write):
+                    self._write(write)
+        except BaseException as error:
+            self._flush_after(error)
+            raise
+        self._flush()
+
+    def _write(self, write: Write) -> None:
+        self._unflushed += len(write)
+        if write.inserts:
+            self._store.insert(self._collection, write.inserts)
+        if write.updates:
+            self._store.update(self._collection, write.updates, _part(write, write.updates))
+        if write.changes:
+            self._store.update_payload(self._collection, write.changes, _part(write, write.changes))
+        self._read_back(write)
+        if self._unflushed >= self._flush_every:
+            self._flush()
+
+    def _read_back(self, write: Write) -> None:
+        """Count what bears our stamp now. What does not was written by somebody else meanwhile
+        (an insert into a place just taken, an update of a point just changed): it is left.
+        """
+        written: list[Point | PayloadChange] = [*write.inserts, *write.updates, *write.changes]
+        stored = self._store.retrieve(self._collection, [point.id for point in written])
+        ours = {
+            point.id
+            for point in written
+            if point.id in stored and stored[point.id].stamp == point.stamp
+        }
+        counts = self._counts
+        counts.inserted += sum(point.id in ours for point in write.inserts)
+        counts.updated += sum(point.id in ours for point in write.updates)
+        counts.payload_only += sum(change.id in ours for change in write.changes)
+        counts.contended += len(written) - len(ours)
+        counts.appeared += sum(point.id in stored for point in write.inserts)
+
+    def _flush(self) -> None:
+        if self._unflushed:
+            self._store.flush(self._collection)
+            self._unflushed = 0
+
+    def _flush_after(self, error: BaseException) -> None:
+        """Flush what was written before ``error``, which stays the one that is raised."""
+        try:
+            self._flush()
+        except Exception as second:
+            error.add_note(f"The flush that followed failed too: {second}")
+
+
+def _part(write: Write, points: Iterable[Point | PayloadChange]) -> dict[PointId, Stamp | None]:
+    return {point.id: write.seen[point.id] for point in points}
