@@ -40,7 +40,8 @@ def make_tiny_checkpoint(folder: Path, *, pooling: str = "mean", decoder: bool =
     """A random model of 2 layers and 32 dims with MiniLM's tokenizer, as a checkpoint folder."""
     import torch
     import transformers
-    from sentence_transformers import SentenceTransformer, models
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules as models
 
     torch.manual_seed(7)
     tokenizer = transformers.AutoTokenizer.from_pretrained(base_model_path())

@@ -116,10 +116,10 @@ class TrainSettings(_Section):
     document_prompt: str = Field("", description="Put before every document.")
     max_pairs: Positive | None = Field(None, description="Use a random sample of this many pairs.")
     dev_documents: Positive = Field(
-        2000, description="Documents in the dev evaluation during training (judged ones first)."
+        1000, description="Documents in the dev evaluation during training (judged ones first)."
     )
-    dev_queries: Positive = Field(500, description="Queries in the dev evaluation.")
-    evaluations: Positive = Field(4, description="Dev evaluations during training.")
+    dev_queries: Positive = Field(300, description="Queries in the dev evaluation.")
+    evaluations: Positive = Field(3, description="Dev evaluations during training.")
     patience: Positive = Field(3, description="Stop after this many evaluations without a gain.")
     seed: int = Field(13, description="Seed of everything random.")
 
@@ -176,7 +176,7 @@ class EvaluationSettings(_Section):
         0.95, description="Two-sided confidence of the intervals."
     )
     subset_documents: Positive = Field(
-        2000, description="Judged documents + distractors in the fp32 and per-dimension rows."
+        1000, description="Judged documents + distractors in the fp32 and per-dimension rows."
     )
     bm25: bool = Field(False, description="Add a BM25 row (needs the [train] extra).")
     variants: dict[str, Path] = Field(

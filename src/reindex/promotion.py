@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from reindex.errors import Conflict, PromotionRefused, ReindexError
 from reindex.gate import GateDecision
+from reindex.processes import process_alive
 from reindex.records import Store
 from reindex.registry import Registry
 from reindex.registry.file import BUSY_TIMEOUT_S
@@ -165,17 +166,6 @@ def _alive(intent: Promotion) -> bool:
         return False
     same_host = intent.who.rpartition("@")[2] == socket.gethostname()
     return not same_host or process_alive(intent.pid)
-
-
-def process_alive(pid: int) -> bool:
-    """Whether a process of this number runs on this host."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def previous_collection(registry: Registry, alias: str, live: str | None) -> str | None:

@@ -190,7 +190,7 @@ def test_search_has_filters_offset_and_versions(project: Path) -> None:
         (["rollback"], 3, "nothing to go back to"),
         (["rollback", "v2"], 3, "never live"),
         (["init"], 1, "exists already"),
-        (["train", "--epochs", "-1"], 1, "epochs"),
+        (["train", "--epochs", "-1"], 2, "--epochs: Input should be greater than 0"),
         (["train", "--pairs", "nowhere.jsonl"], 1, "nowhere.jsonl"),
         (["train", "--base", "package:no_such_package"], 1, "no_such_package"),
         (["frobnicate"], 2, "No such command"),

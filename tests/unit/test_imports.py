@@ -15,7 +15,7 @@ import reindex
 ROOT = Path(reindex.__file__).parent
 
 RANKS = {
-    "errors": 0, "records": 1,
+    "errors": 0, "processes": 0, "records": 1,
     "config": 2, "config_template": 3, "artifact": 2, "registry": 3,
     "corpus": 3, "encoder": 3, "stores": 4,
     "training": 4, "build": 4, "retriever": 4,

@@ -34,6 +34,10 @@ class Group(click.Group):
         """Run the command; a `ReindexError` becomes a message and an exit code."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            if str(interrupt):  # a stage says how to go on
+                click.echo(f"\n{interrupt}", err=True)
+            raise
         except ReindexError as error:
             click.ClickException(str(error)).show()
             verdict = error.verdict if isinstance(error, PromotionRefused) else ""

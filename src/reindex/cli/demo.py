@@ -75,11 +75,18 @@ def _project(demo: Demo, pairs: int) -> Project:
     values: dict[str, dict[str, Any]] = {
         "project": {"name": "pydocs"},
         "source": {"kind": "beir", "path": Path("data")},
-        "train": {"base": BASE, "max_pairs": pairs},
+        "train": {
+            "base": BASE,
+            "max_pairs": pairs,
+            "max_length": 128,
+            "dev_documents": 400,
+            "dev_queries": 200,
+            "evaluations": 2,
+        },
         "evaluation": {
             "bm25": True,
             "variants": {"names masked": Path("data/queries-masked.jsonl")},
-            "subset_documents": 800,
+            "subset_documents": 600,
             "note": NOTE,
         },
     }

@@ -34,13 +34,23 @@ def train_options(command: Any) -> Any:
     return command
 
 
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def training_settings(project: Project, given: dict[str, Any]) -> Any:
     """[train] with the options that were given in place of its keys, validated."""
+    from pydantic import ValidationError
+
     changed = {key: value for key, value in given.items() if value is not None}
     if "pairs" in changed:
         changed["pairs"] = changed["pairs"].resolve()  # as seen from here, not from the config
     current = project.settings.train
-    return type(current).model_validate({**current.model_dump(), **changed})
+    try:
+        return type(current).model_validate({**current.model_dump(), **changed})
+    except ValidationError as error:
+        wrong = [f"{_option(str(e['loc'][0]))}: {e['msg']}" for e in error.errors()]
+        raise click.UsageError("; ".join(wrong)) from error
 
 
 @main.command()

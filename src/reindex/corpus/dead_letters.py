@@ -109,3 +109,18 @@ class DeadLetters:
                 f"{self.summary()} source.max_bad_rows allows {self._max_share:.1%}. "
                 "Mend the rows, or raise source.max_bad_rows."
             )
+
+
+class IgnoredLetters:
+    """A sink for readers that only need the good rows: the build reports the bad ones."""
+
+    count = 0
+    ids: frozenset[int | str] = frozenset()
+
+    def add(
+        self, *, file: str, line: int, reason: str, row: str = "", id: int | str | None = None
+    ) -> None:
+        """Drop the row."""
+
+    def ok(self, rows: int = 1) -> None:
+        """Count nothing."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from reindex.corpus.dead_letters import IgnoredLetters
 from reindex.corpus.judgements import load_judgements
 from reindex.corpus.parquet import read_parquet
 from reindex.corpus.readers import BadRow, Batch, Fields, Reader, read_csv, read_jsonl
@@ -152,7 +153,7 @@ def examples_from_beir(
     }
     texts = {
         str(document.id): document.text
-        for document in source.documents(dead or _Ignore())
+        for document in source.documents(dead or IgnoredLetters())
         if str(document.id) in wanted
     }
     if not texts:
@@ -169,18 +170,3 @@ def examples_from_beir(
         for document, grade in judged.qrels[query.id].items()
         if grade > 0 and document in texts
     ]
-
-
-class _Ignore:
-    """A sink for readers that need only some documents: the build reports the bad rows."""
-
-    count = 0
-    ids: frozenset[int | str] = frozenset()
-
-    def add(
-        self, *, file: str, line: int, reason: str, row: str = "", id: int | str | None = None
-    ) -> None:
-        """Drop the row."""
-
-    def ok(self, rows: int = 1) -> None:
-        """Count nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from reindex.corpus.dead_letters import IgnoredLetters
 from reindex.encoder import OnnxEncoder
 from reindex.errors import ComparisonError
 from reindex.evaluation.compare import Comparison, Side, compare
@@ -39,7 +40,7 @@ def compare_with_live(
             workspace.settings.evaluation,
             workspace.settings.gate,
             root=workspace.settings.root,
-            documents=lambda: workspace.source.documents(workspace.dead_letters("compare")),
+            documents=lambda: workspace.source.documents(IgnoredLetters()),
             progress=workspace.progress,
         )
         stored = _record(workspace, live, candidate, judgements, result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,13 +49,24 @@ def adopt_base(workspace: Workspace, base: str) -> Version:
         "query_prompt": settings.query_prompt,
         "document_prompt": settings.document_prompt,
     }
-    version = workspace.registry.add_version(base=base, kind="base", recipe=recipe)
-    with workspace.registry.run("adopt", version.name):
-        target = workspace.checkpoint_folder(version.name)
-        copy_base(_base_spec(workspace, base), target, max_length=settings.max_length)
-    return workspace.registry.update_version(
-        version.name, state="trained", checkpoint=_relative(workspace, target)
-    )
+    with workspace.registry.run("adopt", None) as (_, details):
+        folder = workspace.checkpoint_folder(f"adopting-{os.getpid()}")
+        copy_base(
+            _base_spec(workspace, base),
+            folder,
+            max_length=settings.max_length,
+            query_prompt=settings.query_prompt,
+            document_prompt=settings.document_prompt,
+        )
+        with workspace.registry.transaction():  # no version before its checkpoint is there
+            name = workspace.registry.add_version(base=base, kind="base", recipe=recipe).name
+            folder.replace(workspace.checkpoint_folder(name))
+            details["version"] = name
+            return workspace.registry.update_version(
+                name,
+                state="trained",
+                checkpoint=_relative(workspace, workspace.checkpoint_folder(name)),
+            )
 
 
 def train(
@@ -69,9 +81,11 @@ def train(
     A finished version of the very same recipe and data is returned as it is, unless ``again``.
     ``corpus`` is a BEIR folder to take pairs and dev queries from, instead of the source.
     """
+    from reindex.training.base import resolve_base
     from reindex.training.finetune import fine_tune
 
     settings = settings or workspace.settings.train
+    base = resolve_base(_base_spec(workspace, settings.base))  # a typo must not cost a version
     data = workspace if corpus is None else workspace.with_corpus(corpus)
     judged = _judged_hashes(workspace) | _judged_hashes(data)
     examples, held_out = _examples(data, settings, judged)
@@ -90,7 +104,7 @@ def train(
             examples,
             dev,
             workspace.run_folder(version.name),
-            base=_base_spec(workspace, settings.base),
+            base=base,
             progress=workspace.progress,
         )
         details.update(seconds=result.seconds, steps=result.steps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -153,7 +152,7 @@ class Cleaned:
 
 
 def collect_garbage(workspace: Workspace, *, dry_run: bool = False) -> Cleaned:
-    """Drop collections and run folders that nothing needs.
+    """Drop collections that nothing needs; they can be built again.
 
     Kept: live, previous, and anything younger than the hold-over, counted from its last build or
     from the last time it was live.
@@ -192,7 +191,6 @@ def _remove(workspace: Workspace, item: BuiltCollection) -> None:
     if item.name in workspace.store.collections():
         workspace.store.drop(item.name)
     workspace.registry.remove_collection(item.name)
-    shutil.rmtree(workspace.run_folder(item.version), ignore_errors=True)
 
 
 def history(workspace: Workspace) -> list[Promotion]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reindex.errors import StoreError
+from reindex.processes import process_alive
 from reindex.records import PREFIX_VECTOR
 from reindex.stores.layout import FULL_VECTOR, Shape
 
@@ -68,21 +69,9 @@ def describe_holder(pid: int | None) -> str:
         return "another process, which is not recorded"
     if pid == os.getpid():
         return f"this very process ({pid}) through another store object: share one"
-    if _alive(pid):
+    if process_alive(pid):
         return f"process {pid}, which is running"
     return f"a process that is not recorded (the last one known, {pid}, has ended)"
-
-
-def _alive(pid: int) -> bool:
-    if os.name != "posix":  # there, signal 0 would not be a question
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def lock_exclusively(descriptor: int) -> None:

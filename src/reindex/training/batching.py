@@ -1,0 +1,117 @@
+"""Batches without duplicates, and a forward pass that computes no padding."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from reindex.errors import DataError
+
+
+class NoDuplicateBatches:
+    """A batch sampler: no text is twice in a batch, where it would be a false negative.
+
+    The same as sentence-transformers' ``NO_DUPLICATES`` (rows that collide wait for a later
+    batch), with three differences: texts are compared in lower case with white space folded; the
+    batches depend on seed and epoch alone, so that a resumed training sees the same ones; and the
+    number of batches is exact. A last batch of one row is left out where rows bring no negatives:
+    its loss is zero.
+    """
+
+    drop_last = False
+
+    def __init__(self, keys: Sequence[frozenset[str]], batch_size: int, seed: int) -> None:
+        self.batch_size = batch_size
+        self.epoch = 0
+        self._keys = keys
+        self._seed = seed
+        self._plans: dict[int, list[list[int]]] = {}
+        self._length = len(self._plan(0))
+        if not self._length:
+            raise DataError(
+                "Expected at least two training rows that have no text in common, got none: the "
+                "other rows of a batch are the negatives. Give more, or more varied, examples."
+            )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the batches of this epoch; called by the trainer."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[list[int]]:
+        plan = self._plan(self.epoch)
+        for place in range(self._length):  # as many in every epoch, whatever collided
+            yield plan[place % len(plan)]
+
+    def _plan(self, epoch: int) -> list[list[int]]:
+        if epoch not in self._plans:
+            self._plans = {epoch: self._make_plan(epoch)}
+        return self._plans[epoch]
+
+    def _make_plan(self, epoch: int) -> list[list[int]]:
+        waiting = list(range(len(self._keys)))
+        random.Random(f"{self._seed}-{epoch}").shuffle(waiting)  # noqa: S311
+        batches = []
+        while waiting:
+            batch, waiting = self._take(waiting)
+            batches.append(batch)
+        pairs = all(len(keys) <= 2 for keys in self._keys)
+        return [batch for batch in batches if len(batch) > 1 or not pairs]
+
+    def _take(self, waiting: list[int]) -> tuple[list[int], list[int]]:
+        """The first rows that go together, and the others in their order."""
+        batch: list[int] = []
+        late: list[int] = []
+        seen: set[str] = set()
+        for place, row in enumerate(waiting):
+            if len(batch) == self.batch_size:
+                return batch, late + waiting[place:]
+            if seen.isdisjoint(self._keys[row]):
+                batch.append(row)
+                seen |= self._keys[row]
+            else:
+                late.append(row)
+        return batch, late
+
+
+class PackedForward:
+    """Computes a batch's sentence embeddings in parts of similar length, each without its padding.
+
+    Takes the place of ``model.forward`` while training on a CPU. The loss sees the whole batch in
+    its order, so nothing changes but the time: padding is not computed (a third of the tokens of
+    a mixed batch), and activations come in pieces that the caches and the allocator like.
+
+    Args:
+        forward: the model's own forward pass.
+        rows: texts per part.
+    """
+
+    def __init__(self, forward: Callable[..., dict[str, Any]], rows: int) -> None:
+        self._forward = forward
+        self._rows = rows
+
+    def __call__(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """``{"sentence_embedding": (n, dim)}`` for tokenised ``features`` of ``(n, tokens)``."""
+        mask = features.get("attention_mask")
+        if mask is None or not bool(mask[:, 0].all()):  # padded on the left: leave it alone
+            return self._forward(features, **kwargs)
+        import torch
+
+        lengths = mask.sum(dim=1)
+        order = torch.argsort(lengths, stable=True)
+        parts = []
+        for rows in order.split(self._rows):
+            width = int(lengths[rows[-1]])
+            part = {key: _cut(value, mask.shape, rows, width) for key, value in features.items()}
+            parts.append(self._forward(part, **kwargs)["sentence_embedding"])
+        return {"sentence_embedding": torch.cat(parts)[torch.argsort(order)]}
+
+
+def _cut(value: Any, shape: Any, rows: Any, width: int) -> Any:
+    """Rows and first ``width`` tokens of a tokenised column; other values as they are."""
+    if getattr(value, "shape", None) == shape:
+        return value[rows, :width]
+    return value

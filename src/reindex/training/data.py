@@ -1,0 +1,59 @@
+"""Training examples -> columns, keys and hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from reindex.errors import DataError
+from reindex.records import TrainingExample, query_hash
+
+
+def to_columns(examples: Sequence[TrainingExample]) -> dict[str, list[str]]:
+    """``anchor``, ``positive``, ``negative_1``, … each with a text per example.
+
+    The loss takes the columns by their order, and needs as many negatives in every row.
+
+    Raises:
+        DataError: no examples, or rows with different numbers of negatives.
+    """
+    if not examples:
+        raise DataError("Expected training examples, got none.")
+    counts = Counter(len(example.negatives) for example in examples)
+    if len(counts) > 1:
+        found = ", ".join(f"{rows} with {count}" for count, rows in sorted(counts.items()))
+        raise DataError(
+            f"Expected the same number of negatives in every training row, got rows {found}. "
+            "Cut all rows to the smallest number, or leave out the rows that have fewer."
+        )
+    columns = {
+        "anchor": [example.anchor for example in examples],
+        "positive": [example.positive for example in examples],
+    }
+    for place in range(next(iter(counts))):
+        columns[f"negative_{place + 1}"] = [example.negatives[place] for example in examples]
+    return columns
+
+
+def row_keys(examples: Iterable[TrainingExample]) -> list[frozenset[str]]:
+    """Per example the normalised hashes of its texts: rows that share one are in no batch."""
+    return [
+        frozenset(map(query_hash, (example.anchor, example.positive, *example.negatives)))
+        for example in examples
+    ]
+
+
+def data_hash(examples: Iterable[TrainingExample]) -> str:
+    """sha256 over all examples, in order."""
+    digest = hashlib.sha256()
+    for example in examples:
+        row = json.dumps([example.anchor, example.positive, *example.negatives])
+        digest.update(row.encode("utf-8", "surrogatepass") + b"\n")
+    return digest.hexdigest()
+
+
+def query_hashes(examples: Iterable[TrainingExample]) -> list[str]:
+    """`query_hash` of every different anchor, sorted: what a leakage check looks up."""
+    return sorted({query_hash(example.anchor) for example in examples})

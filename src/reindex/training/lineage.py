@@ -1,0 +1,82 @@
+"""Lineage: all that decides a training's result, written down with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from reindex.artifact import default_matryoshka_dims
+from reindex.errors import ModelError
+from reindex.training import data
+from reindex.training.libraries import load, versions
+from reindex.training.trainer import has_bf16
+
+if TYPE_CHECKING:
+    from reindex.config import TrainSettings
+    from reindex.records import TrainingExample
+    from reindex.training.devset import DevSet
+
+_ELSEWHERE = {"base", "pairs", "max_pairs", "dev_documents", "dev_queries"}
+"""Settings that the data's, the dev set's and the base's hashes stand for."""
+
+_MAY_DIFFER = {"base", "query_hashes", "device", "dtype", "threads", "versions", "hyperparameters"}
+"""What may change while a training is interrupted: place, machine and releases."""
+
+
+def _dims(settings: TrainSettings, dim: int) -> list[int]:
+    dims = sorted({*(settings.matryoshka_dims or default_matryoshka_dims(dim))}, reverse=True)
+    if dims[0] > dim:
+        raise ModelError(
+            f"train.matryoshka_dims asks for {dims[0]} dimensions, but the base model has {dim}."
+        )
+    return dims if dims[0] == dim else [dim, *dims]
+
+
+def trace(
+    settings: TrainSettings,
+    examples: Sequence[TrainingExample],
+    dev: DevSet | None,
+    base: str,
+    model: Any,
+) -> dict[str, Any]:
+    """All that decides the result, and the hashes that leakage checks need."""
+    dim = int(_dimension(model))
+    return {
+        "base": base,
+        "base_sha256": _weights_hash(model),
+        "data_sha256": data.data_hash(examples),
+        "dev_sha256": None if dev is None else dev.digest,
+        "examples": len(examples),
+        "query_hashes": data.query_hashes(examples),
+        "seed": settings.seed,
+        "hyperparameters": settings.model_dump(mode="json", exclude=_ELSEWHERE),
+        "dim": dim,
+        "matryoshka_dims": _dims(settings, dim),
+        "max_length": int(model.max_seq_length),
+        "prompts": [settings.query_prompt, settings.document_prompt],
+        "device": model.device.type,
+        "dtype": "bfloat16" if has_bf16(model.device.type) else "float32",
+        "threads": load("torch").get_num_threads(),
+        "versions": versions(),
+    }
+
+
+def fixed_part(lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be the same for a training to go on: all but place, machine and versions."""
+    fixed = {key: value for key, value in lineage.items() if key not in _MAY_DIFFER}
+    return {**lineage["hyperparameters"], **fixed}
+
+
+def _dimension(model: Any) -> int:
+    newer = getattr(model, "get_embedding_dimension", None)
+    return int((newer or model.get_sentence_embedding_dimension)())
+
+
+def _weights_hash(model: Any) -> str:
+    """sha256 over the base's tensors, sorted by name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
