@@ -52,7 +52,12 @@ def dev_set() -> DevSet:
 
 def settings(**changes: Any) -> TrainSettings:
     """Two epochs of five steps; enough for the mechanics."""
-    defaults: dict[str, Any] = {"epochs": 2, "batch_size": 16, "learning_rate": 5e-3}
+    defaults: dict[str, Any] = {
+        "epochs": 2,
+        "batch_size": 16,
+        "learning_rate": 5e-3,
+        "evaluations": 4,
+    }
     return TrainSettings(**{**defaults, **changes})
 
 

@@ -43,11 +43,17 @@ def build(workspace: Workspace, name: str, *, allow_deletes: bool = False) -> Bu
                 allow_deletes=allow_deletes,
                 progress=workspace.progress,
             )
-        details.update(asdict(report), dead_letters=dead.summary())
+        details.update(asdict(report), dead_letters=dead.summary(), threads=_tuning(encoder))
         written = _record(workspace, built, report)
         if written or built.oversampling is None:
             details["calibration"] = _calibrate(workspace, encoder, collection)
     return report
+
+
+def _tuning(encoder: Encoder) -> Any:
+    """What the short measurement at the start found: how this host embeds fastest."""
+    tuning = getattr(encoder, "tuning", None)
+    return None if tuning is None else asdict(tuning)
 
 
 def _ensure_collection(workspace: Workspace, version: Version, name: str) -> BuiltCollection:

@@ -1,0 +1,37 @@
+"""The wheel holds what the package needs: the migrations, the marker for type checkers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_wheel_ships_migrations_and_opens_a_registry(tmp_path: Path) -> None:
+    pytest.importorskip("setuptools", minversion="77", reason="builds a wheel without a network")
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "--wheel-dir", tmp_path, ROOT], check=True)
+    (wheel,) = tmp_path.glob("reindex-*.whl")
+    unpacked = tmp_path / "unpacked"
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        archive.extractall(unpacked)
+    assert {"reindex/py.typed", "reindex/migrations/0001_initial.sql"} <= names
+    sources = {
+        str(file.relative_to(ROOT / "src")) for file in (ROOT / "src" / "reindex").rglob("*.py")
+    }
+    assert sources <= names
+    code = (
+        "import sys; sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f)];"
+        f"sys.path.insert(0, {str(unpacked)!r});"
+        "import pathlib, reindex; from reindex.registry import Registry;"
+        f"assert reindex.__file__.startswith({str(unpacked)!r}), reindex.__file__;"
+        f"print(Registry(pathlib.Path({str(tmp_path / 'r.db')!r}), create=True).versions())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
