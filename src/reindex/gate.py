@@ -125,7 +125,9 @@ def _coverage(built: BuiltCollection, gate: GateSettings) -> Condition:
     state = "" if built.complete else ", last build did not finish"
     figure = f"{built.points:,} points for {built.source_documents:,} documents{state}"
     verdict = "pass" if built.complete and built.coverage >= gate.min_coverage else "fail"
-    return Condition("coverage", verdict, figure, f"{gate.min_coverage:.1%} of the source")
+    return Condition(
+        "coverage", verdict, figure, f"{percent(gate.min_coverage, sign=False)} of the source"
+    )
 
 
 def _two_stage(comparison: Comparison, gate: GateSettings) -> Condition:
@@ -133,8 +135,10 @@ def _two_stage(comparison: Comparison, gate: GateSettings) -> Condition:
     if loss is None:
         return Condition("two-stage", "pass", "single layout", "no first stage")
     verdict = "pass" if loss <= gate.max_two_stage_loss else "fail"
-    figure = f"{loss:.2%} of the recall of full search lost"
-    return Condition("two-stage", verdict, figure, f"at most {gate.max_two_stage_loss:.1%}")
+    figure = f"{percent(loss, sign=False)} of full search's recall lost"
+    return Condition(
+        "two-stage", verdict, figure, f"at most {percent(gate.max_two_stage_loss, sign=False)}"
+    )
 
 
 def _latency(comparison: Comparison, gate: GateSettings) -> Condition:
@@ -152,7 +156,7 @@ def _drift(built: BuiltCollection, stored: StoredComparison, gate: GateSettings)
     drift = changed / built.points if built.points else 0.0
     verdict = "pass" if drift <= gate.max_drift else "fail"
     figure = f"{changed:,} of {built.points:,} points changed since the comparison"
-    return Condition("drift", verdict, figure, f"at most {gate.max_drift:.1%}")
+    return Condition("drift", verdict, figure, f"at most {percent(gate.max_drift, sign=False)}")
 
 
 def _leakage(stored: StoredComparison) -> Condition:

@@ -44,18 +44,26 @@ class Project(Workspace):
         cls, folder: str | Path = ".", *, values: Mapping[str, Mapping[str, Any]] | None = None,
         progress: Progress = no_progress,
     ) -> Self:  # fmt: skip
-        """Create ``reindex.toml`` (commented), the registry and the store's folder.
+        """Create ``reindex.toml`` (commented) and the registry.
 
-        ``values`` fills keys in: section -> key -> value. Raises ConfigError where the file exists.
+        A ``reindex.toml`` that is there, say from version control, is taken as it is. ``values``
+        fills keys in: section -> key -> value.
+
+        Raises:
+            ConfigError: there is a registry already, or a file that ``values`` would change.
         """
         file = Path(folder) / CONFIG_NAME
-        if file.exists():
+        if file.exists() and values:
             raise ConfigError(f"{file} exists already. Edit it, or start in another folder.")
-        text = render_config(values or {})
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, "utf-8")
+        if not file.exists():
+            text = render_config(values or {})
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, "utf-8")
         settings = load_settings(file)
-        Registry(settings.home / REGISTRY_NAME, create=True).close()
+        registry = settings.home / REGISTRY_NAME
+        if registry.exists():
+            raise ConfigError(f"{file.parent} is a project already: its registry is {registry}.")
+        Registry(registry, create=True).close()
         return cls(settings, progress=progress)
 
     def adopt_base(self, base: str | None = None) -> Version:

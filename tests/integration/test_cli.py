@@ -39,7 +39,6 @@ def built(tmp_path_factory: pytest.TempPathFactory, tiny_base: str) -> Path:  # 
     """v1 (the base) is live, v2 (fine-tuned) is built and compared. Copy it before changing it."""
     folder = tmp_path_factory.mktemp("loop") / "project"
     write_beir(folder / "data")
-    run(folder, "init", "--source", "data", "--base", tiny_base)
     (folder / "reindex.toml").write_text(SETTINGS.format(base=tiny_base), "utf-8")
     assert "v1" in run(folder, "init", "--adopt").output
     run(folder, "export", "v1")
@@ -189,7 +188,8 @@ def test_search_has_filters_offset_and_versions(project: Path) -> None:
         (["promote", "v2", "--force"], 2, "--reason"),
         (["rollback"], 3, "nothing to go back to"),
         (["rollback", "v2"], 3, "never live"),
-        (["init"], 1, "exists already"),
+        (["init"], 1, "is a project already"),
+        (["init", "--name", "other"], 1, "exists already"),
         (["train", "--epochs", "-1"], 2, "--epochs: Input should be greater than 0"),
         (["train", "--pairs", "nowhere.jsonl"], 1, "nowhere.jsonl"),
         (["train", "--base", "package:no_such_package"], 1, "no_such_package"),
@@ -200,6 +200,20 @@ def test_mistakes_are_answered_with_what_to_do(
     project: Path, arguments: list[str], code: int, message: str
 ) -> None:
     assert message in run(project, *arguments, code=code).output
+
+
+def test_init_writes_the_options_into_the_config(tmp_path: Path) -> None:
+    run(tmp_path, "init", "--source", "my data", "--kind", "jsonl", "--name", "wiki")
+    with reindex.open(tmp_path) as opened:
+        assert opened.settings.source.path == Path("my data")
+        assert (opened.settings.source.kind, opened.settings.alias) == ("jsonl", "wiki")
+
+
+def test_a_config_from_version_control_is_taken_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "reindex.toml").write_text('[project]\nname = "wiki"\n', "utf-8")
+    assert "reindex init" in run(tmp_path, "status", code=1).output
+    assert "wiki" in run(tmp_path, "init").output
+    assert run_json(tmp_path, "status")["project"] == "wiki"
 
 
 def test_without_a_project_the_remedy_is_named(tmp_path: Path) -> None:

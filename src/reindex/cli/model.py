@@ -121,7 +121,8 @@ def _figures(report: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """What people want to see; the hashes are in --json."""
     yield from report.get("parity", {}).items()
     for name in _RANKINGS:
-        for dim, recall in report.get(name, {}).items():
+        by_dim = report.get(name, {})
+        for dim, recall in sorted(by_dim.items(), key=lambda item: -int(item[0])):
             yield f"{name.removesuffix('_by_dim')} at {dim} dims", recall
     yield "first-stage dims", report.get("prefix_dim")
 

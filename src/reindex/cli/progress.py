@@ -31,7 +31,7 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         """``157/s`` once there is something to tell."""
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f}/s" if speed else "", style="cyan")
+        return Text(_per_second(speed) if speed else "", style="cyan")
 
 
 class ProgressBars:
@@ -91,6 +91,20 @@ class ProgressBars:
         if finished and self._last.get(stage) == float("inf"):
             return
         self._last[stage] = float("inf") if finished else now
-        rate = f", {done / (now - started):,.0f}/s" if now > started and done else ""
         of = f" of {total:,}" if total is not None else ""
-        print(f"{stage}: {done:,}{of}{rate}", file=sys.stderr, flush=True)
+        pace = _pace(done, total, now - started)
+        print(f"{stage}: {done:,}{of}{pace}", file=sys.stderr, flush=True)
+
+
+def _pace(done: int, total: int | None, seconds: float) -> str:
+    """``, 157/s, 2 min left``, as far as it can be told."""
+    if not done or seconds <= 0:
+        return ""
+    rate = done / seconds
+    left = (total - done) / rate if total is not None else 0
+    shown = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
+    return f", {_per_second(rate)}" + (f", {shown} left" if left else "")
+
+
+def _per_second(rate: float) -> str:
+    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"

@@ -40,21 +40,33 @@ def init(ctx: click.Context, /, adopt: bool, as_json: bool, **given: Any) -> Non
         click.echo("Next: edit reindex.toml, then `reindex init --adopt` or `reindex train`")
 
 
+_KEYS = {
+    "name": ("project", "name"),
+    "source": ("source", "path"),
+    "kind": ("source", "kind"),
+    "base": ("train", "base"),
+}
+"""Option -> section and key that it fills in."""
+
+
 def _start(config: Path, given: dict[str, Any], *, adopt: bool) -> Any:
-    from reindex.config import CONFIG_NAME
+    """A new project, or, with ``--adopt`` alone, the one that is there."""
+    from reindex.config import CONFIG_NAME, load_settings
     from reindex.project import open_project
+    from reindex.registry import REGISTRY_NAME
 
     folder = config.parent if config.suffix == ".toml" else config
-    others = [key for key in ("name", "source", "kind") if given[key] is not None]
-    if adopt and not others and (folder / CONFIG_NAME).exists():
-        return open_project(folder)
-    keys = {"name": "project.name", "source": "source.path", "kind": "source.kind",
-            "base": "train.base"}  # fmt: skip
+    there = (folder / CONFIG_NAME).exists()
+    if there and adopt and given["base"] is not None:
+        given = {**given, "base": None}  # the model to adopt, not a key to set
     values: dict[str, dict[str, Any]] = {}
-    for option, key in keys.items():
+    for option, (section, key) in _KEYS.items():
         if given[option] is not None:
-            section, name = key.split(".")
-            values.setdefault(section, {})[name] = given[option]
+            values.setdefault(section, {})[key] = given[option]
+    if there and adopt and not values:
+        settings = load_settings(folder)
+        if (settings.home / REGISTRY_NAME).exists():
+            return open_project(folder)
     return project_type().init(folder, values=values)
 
 
