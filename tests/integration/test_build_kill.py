@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from reindex.build.converge import QUEUE
+from reindex.build.convergence import QUEUE
 from reindex.records import PointId, StoredPoint
 from reindex.stores.edge import EdgeStore
 from tests import kill_build

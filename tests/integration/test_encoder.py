@@ -189,7 +189,7 @@ def test_long_texts_wait_for_attention_memory(
     texts = [f"{i} " * (i % 40 + 1) for i in range(60)]
     with OnnxEncoder(tiny_artifact, threads=4) as encoder:
         expected = encoder.encode_documents(texts)
-    monkeypatch.setattr("reindex.encoder.ATTENTION_BUDGET", 3 * 4 * 4 * 40**2)
+    monkeypatch.setattr("reindex.encoder.onnx.ATTENTION_BUDGET", 3 * 4 * 4 * 40**2)
     with OnnxEncoder(tiny_artifact, threads=4) as encoder:
         np.testing.assert_array_equal(encoder.encode_documents(texts), expected)
 

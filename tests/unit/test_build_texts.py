@@ -36,7 +36,7 @@ def test_equal_texts_are_embedded_once(bench: DictBench) -> None:
 def test_a_text_seen_long_ago_is_read_back(
     bench: DictBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reindex.build.RECENT_TEXTS", 1)
+    monkeypatch.setattr("reindex.build.convergence.RECENT_TEXTS", 1)
     rows = [*docs(200), *(doc(f"again-{number}", f"text of doc-{number}") for number in range(100))]
     report = bench.run(rows, batch_size=1)  # 16 vectors stay in memory at this batch size
     assert (report.embedded, report.reused) == (200, 100)

@@ -69,8 +69,8 @@ def test_every_error_is_reported_at_once(tmp_path: Path) -> None:
 
 
 def test_broken_toml_says_where(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="line 2"):
-        load_settings(write(tmp_path, "[project]\nname = "))
+    with pytest.raises(ConfigError, match=r"not valid TOML.*line 2"):
+        load_settings(write(tmp_path, "[project]\nname = ?\n[gate]\n"))
 
 
 def test_root_cannot_be_set(tmp_path: Path) -> None:

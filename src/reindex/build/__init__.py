@@ -1,6 +1,6 @@
 """Build: make a collection equal to its source (`converge`), and what a run did (`BuildReport`)."""
 
-from reindex.build.converge import converge
+from reindex.build.convergence import converge
 from reindex.build.report import BuildReport
 
 __all__ = ["BuildReport", "converge"]

@@ -73,7 +73,7 @@ def _start(config: Path, given: dict[str, Any], *, adopt: bool) -> Any:
 @main.command()
 @click.argument("folder", type=Path, default=Path("demo"))
 @click.option("--documents", default=5000, show_default=True, help="About how many documents.")
-@click.option("--pairs", default=2000, show_default=True, help="Training pairs at most.")
+@click.option("--pairs", default=3000, show_default=True, help="Training pairs at most.")
 def demo(folder: Path, documents: int, pairs: int) -> None:
     """Run the whole loop on the documentation of your own Python packages.
 
