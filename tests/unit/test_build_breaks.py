@@ -121,6 +121,15 @@ def test_a_threshold_of_bad_rows_keeps_what_was_done(bench: DictBench) -> None:
     assert len(bench.contents()) >= 10
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_the_run_and_keeps_what_is_done(bench: DictBench) -> None:
     class Interrupting(ListSource):
         def documents(self, dead: DeadLetterSink) -> Iterator[Document]:
