@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,9 +55,10 @@ def run_demo(folder: Path, *, documents: int, pairs: int) -> None:
             _base(demo, project)
             _tuned(demo, project)
             _flips(demo, project)
+    program = "reindex" if shutil.which("reindex") else sys.argv[0]
     click.secho(f"\nDone in {time.perf_counter() - started:.0f} s. Now try:", bold=True)
     for words in (f'search "{QUESTION}"', 'search "solve a linear system"', "status", "history"):
-        click.echo(f"  reindex -c {folder} {words}")
+        click.echo(f"  {program} -c {folder} {words}")
 
 
 def _corpus(demo: Demo, documents: int) -> None:

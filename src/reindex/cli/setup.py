@@ -77,7 +77,7 @@ def _start(config: Path, given: dict[str, Any], *, adopt: bool) -> Any:
 def demo(folder: Path, documents: int, pairs: int) -> None:
     """Run the whole loop on the documentation of your own Python packages.
 
-    Takes about five minutes on two cores. Needs: pip install 'reindex[demo]'. Afterwards:
+    Takes five to seven minutes on two cores. Needs: pip install 'reindex[demo]'. Afterwards:
     reindex -c FOLDER search "flatten a nested list"
     """
     from reindex.cli.demo import run_demo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -72,4 +73,5 @@ def import_bm25s() -> Any:
         import bm25s
     except ImportError:
         raise MissingExtra("train", "bm25s") from None
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it logs its steps at DEBUG, unasked
     return bm25s
