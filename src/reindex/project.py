@@ -21,7 +21,12 @@ from reindex.config_template import render_config
 from reindex.errors import ArtifactError, CollectionNotFound, ConfigError
 from reindex.records import Progress, no_progress
 from reindex.registry import REGISTRY_NAME, Registry
-from reindex.registry.ledger import Promotion, StoredComparison, Version
+from reindex.registry.ledger import (
+    DEFAULT_OVERSAMPLING,
+    Promotion,
+    StoredComparison,
+    Version,
+)
 from reindex.retriever import Retriever, Serving
 from reindex.workspace import Workspace
 
@@ -31,9 +36,6 @@ if TYPE_CHECKING:
     from reindex.stages.promoting import Promoted
     from reindex.stages.training import Trained
     from reindex.stages.upkeep import Cleaned, Status
-
-DEFAULT_OVERSAMPLING = 10
-"""Until a build has measured what its collection needs."""
 
 
 class Project(Workspace):
@@ -174,7 +176,7 @@ class Project(Workspace):
         manifest = load_manifest(self.settings.home / str(version.artifact))
         return Serving(
             encoder=encoder,
-            oversampling=(built.oversampling if built else None) or DEFAULT_OVERSAMPLING,
+            oversampling=built.first_stage if built else DEFAULT_OVERSAMPLING,
             certified=frozenset(manifest.certified_with(encoder.encoding)),
         )
 

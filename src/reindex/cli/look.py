@@ -24,10 +24,10 @@ def status(project: Project, as_json: bool) -> None:
         return
     live = f"{found.live_version} ({found.live_collection})" if found.live_collection else "nothing"
     click.echo(f"{found.project}: alias {found.alias!r} -> {live}")
-    columns = ["collection", "state", "points", "coverage", "oversampling", "built (UTC)", ""]
+    columns = ["collection", "state", "points", "coverage", "built (UTC)", ""]
     rows = [
-        [item.name, item.state, item.points, f"{item.coverage:.1%}", item.oversampling,
-         moment(item.built_at), item.role]
+        [item.name, item.state, item.points, f"{item.coverage:.1%}", moment(item.built_at),
+         item.role]
         for item in found.collections
     ]  # fmt: skip
     if rows:
@@ -48,11 +48,11 @@ def versions(project: Project, as_json: bool) -> None:
         emit_json(found)
         return
     rows = [
-        [item.name, item.kind, item.base, item.state, item.dim, _ndcg(item.metrics),
-         moment(item.created_at)]
+        [item.name, item.kind, item.state, item.dim, _ndcg(item.metrics), moment(item.created_at),
+         item.base]
         for item in found
     ]  # fmt: skip
-    table(["version", "kind", "base", "state", "dims", "dev nDCG@10", "created (UTC)"], rows)
+    table(["version", "kind", "state", "dims", "nDCG@10", "created (UTC)", "base"], rows)
 
 
 def _ndcg(metrics: dict[str, dict[str, float]]) -> str:
@@ -70,11 +70,11 @@ def history(project: Project, as_json: bool) -> None:
         emit_json(found)
         return
     rows = [
-        [item.id, item.kind, item.from_collection, item.to_collection, item.state,
-         "forced" if item.forced else "", item.reason, item.who, moment(item.finished_at)]
+        [item.id, ("forced " if item.forced else "") + item.kind, item.to_collection, item.state,
+         moment(item.finished_at), item.who, item.reason]
         for item in found
     ]  # fmt: skip
-    table(["#", "kind", "from", "to", "state", "", "reason", "who", "when (UTC)"], rows)
+    table(["#", "kind", "to", "state", "when (UTC)", "who", "reason"], rows)
 
 
 @main.command()

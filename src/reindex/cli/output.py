@@ -35,16 +35,25 @@ def _fields(value: Any) -> dict[str, Any]:
     return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
 
 
+NEVER_WRAPPED = 24
+"""Columns whose cells are this short stay on one line; longer ones share what is left."""
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
     """Print rows under columns; numbers to the right."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     lines = [list(row) for row in rows]
-    shown = Table(title=title or None, title_justify="left", header_style="bold", expand=False)
+    shown = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(columns):
-        numeric = bool(lines) and all(isinstance(row[index], int | float) for row in lines)
-        shown.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        cells = [row[index] for row in lines]
+        numeric = bool(cells) and all(isinstance(cell, int | float) for cell in cells)
+        short = max((len(_cell(cell)) for cell in cells), default=0) <= NEVER_WRAPPED
+        shown.add_column(
+            name, justify="right" if numeric else "left", no_wrap=short, overflow="fold"
+        )
     for row in lines:
         shown.add_row(*(_cell(value) for value in row))
     Console().print(shown)
@@ -59,8 +68,8 @@ def _cell(value: Any) -> str:
 
 
 def moment(stamp: str | None) -> str:
-    """A registry time for people: to the second, without the offset (UTC)."""
-    return "" if stamp is None else stamp[:19].replace("T", " ")
+    """A registry time for people: to the minute, without the offset (UTC)."""
+    return "" if stamp is None else stamp[:16].replace("T", " ")
 
 
 def shorten(text: str, width: int = 160) -> str:

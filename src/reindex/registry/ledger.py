@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 PromotionKind = Literal["promote", "rollback"]
 
+DEFAULT_OVERSAMPLING = 10
+"""First-stage candidates per result until a build has measured what its collection needs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
@@ -62,6 +65,11 @@ class BuiltCollection:
     oversampling: int | None
     created_at: str
     built_at: str | None
+
+    @property
+    def first_stage(self) -> int:
+        """First-stage candidates per result: measured, or the default."""
+        return self.oversampling or DEFAULT_OVERSAMPLING
 
     @property
     def coverage(self) -> float:

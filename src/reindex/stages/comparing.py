@@ -12,8 +12,6 @@ from reindex.records import Judgements, query_hash
 from reindex.registry.ledger import BuiltCollection, StoredComparison, Version
 from reindex.workspace import Workspace
 
-DEFAULT_OVERSAMPLING = 10
-
 
 def compare_with_live(
     workspace: Workspace, name: str, *, against: str | None = None
@@ -77,7 +75,7 @@ def _side(workspace: Workspace, built: BuiltCollection) -> Side:
         version=version.name,
         collection=built.name,
         encoder=encoder,
-        oversampling=built.oversampling or DEFAULT_OVERSAMPLING,
+        oversampling=built.first_stage,
         dims=encoder.manifest.matryoshka_dims,
         fp32=fp32,
     )
