@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from reindex.config import load_settings
-from reindex.errors import AliasConflict, Conflict, PromotionRefused, SpaceMismatch
+from reindex.errors import AliasConflict, Conflict, PromotionRefused, SpaceMismatch, StoreBusy
 from reindex.promotion import Flip, flip, reconcile
 from reindex.retriever import Retriever, Serving
 from reindex.stages.building import build
@@ -172,6 +172,15 @@ def test_gc_keeps_live_previous_and_young(project: HashWorkspace, tmp_path: Path
     assert project.store.collections() == ["docs--v1", "docs--v2"]
     build(project, "v3")  # a dropped collection can be built again
     assert project.store.count("docs--v3") == len(TEXTS)
+
+
+def test_a_build_that_cannot_open_the_collection_changes_no_record(project: HashWorkspace) -> None:
+    project.store.info("docs--v2")  # held by this store from now on
+    with HashWorkspace(project.settings) as other, pytest.raises(StoreBusy, match="docs--v2"):
+        build(other, "v2")
+    built = project.registry.collection("docs--v2")
+    assert built is not None
+    assert built.complete
 
 
 def test_what_is_live_cannot_be_dropped(project: HashWorkspace) -> None:

@@ -26,6 +26,9 @@ def build(workspace: Workspace, name: str, *, allow_deletes: bool = False) -> Bu
     collection = workspace.settings.collection(name)
     with workspace.registry.run("build", name) as (run, details):
         built = _ensure_collection(workspace, version, collection)
+        workspace.store.info(
+            collection
+        )  # held by another process: raises before anything is marked
         # until the end nobody may take the collection for complete, also if this process dies
         workspace.registry.update_collection(collection, complete=False)
         dead = workspace.dead_letters(f"build-{run.id}")
