@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from reindex.artifact import load_manifest
 from reindex.config import CONFIG_NAME, Settings, TrainSettings, load_settings
 from reindex.config_template import render_config
 from reindex.errors import ArtifactError, CollectionNotFound, ConfigError
@@ -173,17 +172,16 @@ class Project(Workspace):
         version = self.registry.version(name)
         encoder = self.encoder(version)
         built = self.registry.collection(collection)
-        manifest = load_manifest(self.settings.home / str(version.artifact))
         return Serving(
             encoder=encoder,
             oversampling=built.first_stage if built else DEFAULT_OVERSAMPLING,
-            certified=frozenset(manifest.certified_with(encoder.encoding)),
+            certified=frozenset(encoder.manifest.certified_with(encoder.encoding)),
         )
 
 
 def open_project(path: str | Path = ".", *, progress: Progress = no_progress) -> Project:
     """Open the project whose ``reindex.toml`` is at ``path`` (the file or its folder)."""
-    return Project(load_settings(Path(path)), progress=progress)
+    return Project.open(path, progress=progress)
 
 
 __all__ = ["Project", "Settings", "open_project"]

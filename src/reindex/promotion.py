@@ -62,8 +62,10 @@ def check_decision(decision: GateDecision, *, force: bool, reason: str) -> None:
     hint = "" if not built else '\nTo promote all the same: --force --reason "…"'
     raise PromotionRefused(
         f"{decision.version} does not pass the gate ({decision.verdict}):\n"
-        + "\n".join(lines) + hint
-    )  # fmt: skip
+        + "\n".join(lines)
+        + hint,
+        decision.verdict,
+    )
 
 
 def flip(registry: Registry, store: Store, plan: Flip) -> Promotion:
@@ -122,10 +124,10 @@ def _write(registry: Registry, store: Store, plan: Flip, intent: int) -> Promoti
 
 
 def _last_flip(registry: Registry, alias: str) -> str:
-    for done in registry.promotions(state="done"):
-        if done.alias == alias:
-            return f"{done.who} moved it to {done.to_collection} at {done.finished_at}."
-    return "It was moved outside this registry."
+    done = latest_done(registry, alias)
+    if done is None:
+        return "It was moved outside this registry."
+    return f"{done.who} moved it to {done.to_collection} at {done.finished_at}."
 
 
 def reconcile(registry: Registry, store: Store) -> list[Promotion]:
@@ -145,12 +147,13 @@ def _settle(registry: Registry, store: Store, intent: Promotion) -> Promotion:
     """Ask the store what became of an intent, and write it down."""
     with registry.transaction():
         moved = store.aliases().get(intent.alias) == intent.to_collection
-        last = _latest_done(registry, intent.alias)
+        last = latest_done(registry, intent.alias)
         was_there = last is not None and last.to_collection == intent.to_collection
         return registry.close_intent(intent.id, "done" if moved and not was_there else "abandoned")
 
 
-def _latest_done(registry: Registry, alias: str) -> Promotion | None:
+def latest_done(registry: Registry, alias: str) -> Promotion | None:
+    """The last flip of this alias that the registry recorded, if any."""
     done = registry.promotions(state="done")
     return next((item for item in done if item.alias == alias), None)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import reindex
+from reindex.errors import PromotionRefused
 from tests.loop_fixtures import run, run_json, write_beir
 from tests.training_fixtures import tiny_base  # noqa: F401
 
@@ -129,6 +130,8 @@ def test_training_on_pairs_from_a_file_leaves_judged_queries_out(
     assert found["version"]["name"] == "v3"
     assert found["held_out"] == 1
     assert found["version"]["base"] == "v1"
+    with reindex.open(project) as opened:
+        assert opened.registry.datasets()[-1]["name"] == str(pairs)
 
 
 def test_training_on_another_corpus(project: Path, tmp_path: Path) -> None:
@@ -163,6 +166,9 @@ def test_inconclusive_has_its_own_exit_code(project: Path) -> None:
     config.write_text(config.read_text("utf-8") + "[evaluation]\nmax_queries = 12\n", "utf-8")
     assert "inconclusive" in run(project, "compare", "v2", code=4).output.lower()
     assert run_json(project, "promote", "v2", code=4)["verdict"] == "inconclusive"
+    with reindex.open(project) as opened, pytest.raises(PromotionRefused) as refused:
+        opened.promote("v2")
+    assert refused.value.verdict == "inconclusive"
 
 
 def test_search_has_filters_offset_and_versions(project: Path) -> None:

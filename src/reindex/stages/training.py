@@ -108,17 +108,18 @@ def train(
             progress=workspace.progress,
         )
         details.update(seconds=result.seconds, steps=result.steps)
-        return Trained(_record(workspace, version, result), result, held_out)
+        pairs = str(settings.pairs or data.source.name)
+        return Trained(_record(workspace, version, result, pairs), result, held_out)
 
 
-def _record(workspace: Workspace, version: Version, result: TrainResult) -> Version:
+def _record(workspace: Workspace, version: Version, result: TrainResult, pairs: str) -> Version:
     registry = workspace.registry
     lineage = dict(result.lineage)
     with registry.transaction():
         registry.record_training_queries(version.name, lineage.pop("query_hashes", ()))
         registry.record_dataset(
             version.recipe["examples_sha256"], role="pairs",
-            name=_pairs_name(workspace), size=result.examples,
+            name=pairs, size=result.examples,
         )  # fmt: skip
         return registry.update_version(
             version.name,
@@ -217,7 +218,3 @@ def _base_spec(workspace: Workspace, base: str) -> str:
 
 def _relative(workspace: Workspace, path: Path) -> str:
     return str(path.resolve().relative_to(workspace.settings.home.resolve()))
-
-
-def _pairs_name(workspace: Workspace) -> str:
-    return str(workspace.settings.train.pairs or workspace.source.name)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reindex.errors import StoreBusy, StoreError
-from reindex.promotion import previous_collection, reconcile
+from reindex.promotion import latest_done, previous_collection, reconcile
 from reindex.registry.ledger import BuiltCollection, Promotion
 from reindex.workspace import Workspace
 
@@ -95,13 +95,11 @@ def _differences(
         found.append(f"{name} is in the registry but not in the store; `reindex build` makes it.")
     for name in sorted(item for item in present - names if item.startswith(prefix)):
         found.append(f"{name} is in the store but not in the registry.")
-    last = next(
-        (p for p in workspace.registry.promotions(state="done") if p.alias == _alias(workspace)),
-        None,
-    )
+    alias = workspace.settings.alias
+    last = latest_done(workspace.registry, alias)
     if last is not None and last.to_collection != live:
         found.append(
-            f"the alias {_alias(workspace)!r} points at {live}, but the last flip recorded "
+            f"the alias {alias!r} points at {live}, but the last flip recorded "
             f"({last.who}, {last.finished_at}) was to {last.to_collection}: "
             "somebody moved it outside this registry."
         )
@@ -111,10 +109,6 @@ def _differences(
         if item.name in present:
             found.extend(_metadata_differences(workspace, item))
     return found
-
-
-def _alias(workspace: Workspace) -> str:
-    return workspace.settings.alias
 
 
 def _metadata_differences(workspace: Workspace, item: BuiltCollection) -> list[str]:
