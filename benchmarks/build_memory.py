@@ -28,7 +28,8 @@ from tests.store_fixtures import MemoryCatalog
 
 from reindex.build import BuildReport, converge
 from reindex.config import BuildSettings
-from reindex.records import CollectionSpec, DeadLetterSink, Document
+from reindex.protocols import DeadLetterSink
+from reindex.records import CollectionSpec, Document
 from reindex.stores.edge import EdgeStore
 
 BAR_MB = 500

@@ -32,7 +32,7 @@ from tests.store_fixtures import MemoryCatalog
 from reindex.build import BuildReport, converge
 from reindex.config import BuildSettings, ExportSettings, SourceSettings
 from reindex.corpus.sources import FileSource
-from reindex.records import Encoder
+from reindex.protocols import Encoder
 from reindex.stores.edge import EdgeStore
 
 BAR_RATIO, BAR_UNCHANGED = 0.9, 20_000

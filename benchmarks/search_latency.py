@@ -44,7 +44,7 @@ class Row:
 
 
 class OneCollection:
-    """As much of a ``records.Catalog`` as one collection without an alias needs."""
+    """As much of a ``protocols.Catalog`` as one collection without an alias needs."""
 
     def __init__(self) -> None:
         self.known: dict[str, dict[str, Any]] = {}

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from reindex.cli import main
 from reindex.config import Settings
-from reindex.config_template import toml_value
+from reindex.config.template import toml_value
 
 DOCS = Path(__file__).parent
 

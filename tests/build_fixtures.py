@@ -9,19 +9,8 @@ from typing import Any, Generic, TypeVar
 from reindex.build import BuildReport, converge
 from reindex.config import BuildSettings
 from reindex.errors import TooManyBadRows
-from reindex.records import (
-    CollectionSpec,
-    DeadLetterSink,
-    Document,
-    Encoder,
-    Payload,
-    Progress,
-    Stamp,
-    Store,
-    StoredPoint,
-    no_progress,
-    point_id,
-)
+from reindex.protocols import DeadLetterSink, Encoder, Progress, Store, no_progress
+from reindex.records import CollectionSpec, Document, Payload, Stamp, StoredPoint, point_id
 from tests.dict_store import DictStore
 from tests.hash_encoder import HashEncoder
 

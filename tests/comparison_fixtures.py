@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from reindex.config import EvaluationSettings, GateSettings
 from reindex.evaluation.compare import Comparison, Side, compare
+from reindex.protocols import Store
 from reindex.records import (
     CollectionSpec,
     Document,
@@ -22,7 +23,6 @@ from reindex.records import (
     Point,
     Query,
     Stamp,
-    Store,
     Vector,
     payload_hash,
     point_id,
@@ -80,7 +80,7 @@ class WordEncoder:
 
 @dataclass
 class MemoryCatalog:
-    """`reindex.records.Catalog` in memory."""
+    """`reindex.protocols.Catalog` in memory."""
 
     names: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reindex.config import load_settings
-from reindex.config_template import render_config
+from reindex.config.template import render_config
 from reindex.registry import REGISTRY_NAME, Registry
 from reindex.registry.ledger import Version
 from reindex.retriever import Retriever, Serving

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reindex.protocols import Store
 from reindex.records import (
     CollectionSpec,
     Layout,
@@ -21,7 +22,6 @@ from reindex.records import (
     Point,
     PointId,
     Stamp,
-    Store,
     Vector,
     payload_hash,
     text_hash,
@@ -33,7 +33,7 @@ STORES = ["edge", "memory", "server"]
 
 
 class MemoryCatalog:
-    """Implements ``records.Catalog`` with dictionaries."""
+    """Implements ``protocols.Catalog`` with dictionaries."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()

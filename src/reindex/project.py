@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from reindex.config import CONFIG_NAME, Settings, TrainSettings, load_settings
-from reindex.config_template import render_config
+from reindex.config.template import render_config
 from reindex.errors import ArtifactError, CollectionNotFound, ConfigError
-from reindex.records import Progress, no_progress
+from reindex.protocols import Progress, no_progress
 from reindex.registry import REGISTRY_NAME, Registry
 from reindex.registry.ledger import (
     DEFAULT_OVERSAMPLING,

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from reindex.errors import Conflict, PromotionRefused, ReindexError
 from reindex.gate import GateDecision
 from reindex.processes import process_alive
-from reindex.records import Store
+from reindex.protocols import Store
 from reindex.registry import Registry
 from reindex.registry.file import BUSY_TIMEOUT_S
 from reindex.registry.ledger import Promotion, PromotionKind

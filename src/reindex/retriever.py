@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, overload
 
 from reindex.errors import CollectionNotFound, ReindexError, SpaceMismatch
-from reindex.records import Condition, Encoder, Hit, SearchPlan, Store
+from reindex.protocols import Encoder, Store
+from reindex.records import Condition, Hit, SearchPlan
 
 Health = Literal["ready", "degraded", "not ready"]
 KEPT_LEASES = 4

@@ -13,7 +13,8 @@ from reindex.corpus.judgements import load_judgements
 from reindex.corpus.sources import open_source
 from reindex.encoder import OnnxEncoder
 from reindex.errors import ArtifactError, ConfigError
-from reindex.records import DocumentSource, Judgements, Progress, Store, no_progress
+from reindex.protocols import DocumentSource, Progress, Store, no_progress
+from reindex.records import Judgements
 from reindex.registry import REGISTRY_NAME, Registry
 from reindex.registry.catalog import RegistryCatalog
 from reindex.registry.ledger import Version

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reindex.protocols import Store
 from reindex.records import (
     Document,
     Point,
     PointId,
-    Store,
     StoredPoint,
     Vector,
     payload_hash,

@@ -1,4 +1,4 @@
-"""One matrix: every store keeps the whole protocol of ``records.Store``. Here: writing."""
+"""One matrix: every store keeps the whole protocol of ``protocols.Store``. Here: writing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from reindex.errors import AliasConflict, CollectionExists, CollectionNotFound, StoreError
-from reindex.records import Layout, PayloadChange, PointId, SearchPlan, Store, Vector
+from reindex.protocols import Store
+from reindex.records import Layout, PayloadChange, PointId, SearchPlan, Vector
 from reindex.stores.layout import prefix_of
 from tests.store_fixtures import (
     DIM,

@@ -14,7 +14,8 @@ from reindex.build import converge
 from reindex.build.lookup import Reader
 from reindex.config import BuildSettings
 from reindex.errors import BuildError
-from reindex.records import DeadLetterSink, Document
+from reindex.protocols import DeadLetterSink
+from reindex.records import Document
 from tests.build_fixtures import (
     BUILD,
     COLLECTION,

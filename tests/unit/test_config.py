@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from reindex.config import Settings, load_settings
-from reindex.config_template import render_config, toml_value
+from reindex.config.template import render_config, toml_value
 from reindex.errors import ConfigError
 
 

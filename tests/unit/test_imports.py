@@ -15,12 +15,12 @@ import reindex
 ROOT = Path(reindex.__file__).parent
 
 RANKS = {
-    "errors": 0, "processes": 0, "records": 1,
-    "config": 2, "config_template": 3, "artifact": 2, "registry": 3,
-    "corpus": 3, "encoder": 3, "stores": 4,
-    "training": 4, "build": 4, "retriever": 4,
-    "export": 5, "evaluation": 5,
-    "gate": 6, "promotion": 7, "workspace": 8, "stages": 9, "project": 10, "cli": 11,
+    "errors": 0, "processes": 0, "records": 1, "protocols": 2,
+    "config": 3, "artifact": 2, "registry": 4,
+    "corpus": 4, "encoder": 4, "stores": 5,
+    "training": 5, "build": 5, "retriever": 5,
+    "export": 6, "evaluation": 6,
+    "gate": 7, "promotion": 8, "workspace": 9, "stages": 10, "project": 11, "cli": 12,
 }  # fmt: skip
 """A module may import modules of its own name or of a lower rank."""
 

@@ -10,14 +10,8 @@ from pathlib import Path
 import pytest
 
 from reindex.errors import DataError, ModelError
-from reindex.records import (
-    DeadLetterSink,
-    Document,
-    Judgements,
-    Query,
-    TrainingExample,
-    query_hash,
-)
+from reindex.protocols import DeadLetterSink
+from reindex.records import Document, Judgements, Query, TrainingExample, query_hash
 from reindex.training import data
 from reindex.training.base import resolve_base
 from reindex.training.batching import NoDuplicateBatches

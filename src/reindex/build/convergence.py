@@ -26,14 +26,7 @@ from reindex.build.threads import Channel, Stages
 from reindex.build.write import Writer
 from reindex.config import BuildSettings
 from reindex.errors import BuildError, SpaceMismatch
-from reindex.records import (
-    DeadLetterSink,
-    DocumentSource,
-    Encoder,
-    Progress,
-    Store,
-    no_progress,
-)
+from reindex.protocols import DeadLetterSink, DocumentSource, Encoder, Progress, Store, no_progress
 
 __all__ = ["BuildReport", "converge"]
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from reindex.build.spill import SortedRuns, pack_id
 from reindex.errors import TooManyDeletes
-from reindex.records import PointId, Stamp, Store
+from reindex.protocols import Store
+from reindex.records import PointId, Stamp
 
 
 @dataclass(frozen=True, slots=True)

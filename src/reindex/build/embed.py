@@ -9,14 +9,8 @@ from reindex.build.plan import Batch, Candidate, Need, Target, Task, Write
 from reindex.build.report import Counts
 from reindex.build.spill import SortedRuns, unpack_id
 from reindex.errors import BuildError
-from reindex.records import (
-    Encoder,
-    PayloadChange,
-    Point,
-    PointId,
-    StoredPoint,
-    Vector,
-)
+from reindex.protocols import Encoder
+from reindex.records import PayloadChange, Point, PointId, StoredPoint, Vector
 
 RetrieveVectors = Callable[[list[PointId]], dict[PointId, StoredPoint]]
 

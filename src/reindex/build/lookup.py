@@ -10,7 +10,8 @@ from itertools import islice
 from reindex.build.plan import Batch, Candidate, Need, Refusal, Target, Task
 from reindex.build.report import Counts
 from reindex.build.spill import SortedRuns, point_key
-from reindex.records import STAMP_KEY, DeadLetterSink, Document, PointId, StoredPoint
+from reindex.protocols import DeadLetterSink
+from reindex.records import STAMP_KEY, Document, PointId, StoredPoint
 
 Retrieve = Callable[[list[PointId]], dict[PointId, StoredPoint]]
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from reindex.build.plan import Write
 from reindex.build.report import Counts
-from reindex.records import PayloadChange, Point, PointId, Stamp, Store
+from reindex.protocols import Store
+from reindex.records import PayloadChange, Point, PointId, Stamp
 
 
 class Writer:

@@ -35,7 +35,7 @@ class _Rate(ProgressColumn):
 
 
 class ProgressBars:
-    """Implements `reindex.records.Progress`; a context manager around a command."""
+    """Implements `reindex.protocols.Progress`; a context manager around a command."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)

@@ -17,7 +17,8 @@ from reindex.corpus.judgements import load_judgements
 from reindex.corpus.parquet import read_parquet
 from reindex.corpus.readers import BadRow, Batch, Fields, Reader, read_csv, read_jsonl
 from reindex.errors import DataError
-from reindex.records import DeadLetterSink, DocumentSource, TrainingExample
+from reindex.protocols import DeadLetterSink, DocumentSource
+from reindex.records import TrainingExample
 
 ANCHORS = ("anchor", "query", "question")
 POSITIVES = ("positive", "positives", "pos", "answer", "document", "text")

@@ -18,7 +18,7 @@ from reindex.corpus.docstrings import CORE, Docstring, Root, installed_roots, re
 from reindex.corpus.pydocs_files import Entry, Question, write_folder
 from reindex.corpus.twins import components, near_equal
 from reindex.errors import DataError
-from reindex.records import Progress, no_progress
+from reindex.protocols import Progress, no_progress
 
 SPLITS = {"test": 0.30, "dev": 0.10}
 """Share of the queries in each split; the rest is for training."""

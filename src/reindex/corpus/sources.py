@@ -14,7 +14,8 @@ from reindex.corpus.parquet import count_parquet, read_parquet, require_pyarrow
 from reindex.corpus.readers import BadRow, Batch, Reader, read_csv, read_jsonl
 from reindex.corpus.seen import SeenIds
 from reindex.errors import DataError
-from reindex.records import DeadLetterSink, Document, DocumentSource
+from reindex.protocols import DeadLetterSink, DocumentSource
+from reindex.records import Document
 
 BEIR_CORPUS = "corpus.jsonl"
 

@@ -11,7 +11,8 @@ import numpy as np
 from reindex.errors import MissingExtra
 from reindex.evaluation.metrics import macro, per_query
 from reindex.evaluation.results import BaselineRow
-from reindex.records import Document, Progress, Qrels, Query
+from reindex.protocols import Progress
+from reindex.records import Document, Qrels, Query
 
 
 def read_texts(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reindex.errors import ComparisonError
-from reindex.records import Hit, SearchPlan, Store, Vector
+from reindex.protocols import Store
+from reindex.records import Hit, SearchPlan, Vector
 
 CANDIDATES = (2, 4, 8, 16, 32, 64)
 SAME_SCORE = 1e-5  # cosines of one pair of vectors, computed along two paths, differ by less

@@ -26,7 +26,8 @@ from reindex.evaluation.retrieval import (
 from reindex.evaluation.statistics import judge
 from reindex.evaluation.subset import Subset, dimension_rows, draw_subset, precision_rows
 from reindex.evaluation.variants import read_variants, variant_rows
-from reindex.records import Document, Judgements, Progress, Store, no_progress
+from reindex.protocols import Progress, Store, no_progress
+from reindex.records import Document, Judgements
 
 __all__ = ["Comparison", "Side", "compare"]
 

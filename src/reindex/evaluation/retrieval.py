@@ -11,17 +11,14 @@ import numpy as np
 
 from reindex.errors import ComparisonError, SpaceMismatch
 from reindex.evaluation.results import Latency, SideRecord
+from reindex.protocols import Encoder, Progress, Store, no_progress
 from reindex.records import (
     CollectionInfo,
-    Encoder,
     PointId,
-    Progress,
     Query,
     SearchPlan,
-    Store,
     StoredPoint,
     Vector,
-    no_progress,
     point_id,
 )
 

@@ -16,7 +16,8 @@ from reindex.errors import SpaceMismatch
 from reindex.evaluation.metrics import METRICS, answerable, macro, per_query
 from reindex.evaluation.results import DimensionRow, PrecisionRow
 from reindex.evaluation.retrieval import RETRIEVE_BATCH, OpenSide, document_id, locate
-from reindex.records import Encoder, Judgements, PointId, Progress, Qrels, Query, Vector
+from reindex.protocols import Encoder, Progress
+from reindex.records import Judgements, PointId, Qrels, Query, Vector
 
 QUERY_BLOCK = 256
 ENCODE_BATCH = 256

@@ -11,7 +11,8 @@ from reindex.errors import ComparisonError
 from reindex.evaluation.paired import Scored
 from reindex.evaluation.results import VariantRow
 from reindex.evaluation.retrieval import OpenSide, runs_of
-from reindex.records import Judgements, Progress, Query
+from reindex.protocols import Progress
+from reindex.records import Judgements, Query
 
 
 def read_variants(

@@ -43,7 +43,8 @@ from reindex.export.checks import (
 )
 from reindex.export.graphs import hash_configs, write_configs, write_graphs
 from reindex.export.model import Checkpoint, load_checkpoint
-from reindex.records import Document, Judgements, Progress, no_progress
+from reindex.protocols import Progress, no_progress
+from reindex.records import Document, Judgements
 
 if TYPE_CHECKING:
     from reindex.config import ExportSettings

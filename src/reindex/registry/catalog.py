@@ -14,7 +14,7 @@ from reindex.registry.file import now
 
 
 class RegistryCatalog:
-    """Implements `reindex.records.Catalog` over a registry."""
+    """Implements `reindex.protocols.Catalog` over a registry."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry

@@ -12,7 +12,8 @@ import numpy as np
 from reindex.build import BuildReport, converge
 from reindex.errors import BuildError
 from reindex.evaluation.calibrate import Calibration, choose_oversampling
-from reindex.records import CollectionSpec, Encoder, Vector
+from reindex.protocols import Encoder
+from reindex.records import CollectionSpec, Vector
 from reindex.registry.ledger import BuiltCollection, Version
 from reindex.workspace import Workspace
 

@@ -1,4 +1,4 @@
-"""Vector stores: Qdrant Edge in this process, or a Qdrant server. See ``records.Store``."""
+"""Vector stores: Qdrant Edge in this process, or a Qdrant server. See ``protocols.Store``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reindex.config import Settings
-    from reindex.records import Catalog, Store
+    from reindex.protocols import Catalog, Store
 
 __all__ = ["open_store"]
 

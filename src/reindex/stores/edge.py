@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from reindex.errors import AliasConflict, CollectionNotFound, StoreError
+from reindex.protocols import Catalog
 from reindex.records import (
     PREFIX_VECTOR,
     STAMP_KEY,
-    Catalog,
     CollectionInfo,
     CollectionSpec,
     Hit,
@@ -44,7 +44,7 @@ OPTIMIZE_FROM = 100_000
 class EdgeStore:
     """Collections as shard folders under ``root``; aliases, metadata and owners in ``catalog``.
 
-    Implements ``records.Store``. A shard has one process at a time: opening one that another
+    Implements ``protocols.Store``. A shard has one process at a time: opening one that another
     process holds raises StoreBusy. Shards open on first use and stay open until `close`.
     """
 

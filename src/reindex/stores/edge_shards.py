@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reindex.errors import CollectionExists, CollectionNotFound, StoreBusy, StoreError
-from reindex.records import Catalog, CollectionSpec
+from reindex.protocols import Catalog
+from reindex.records import CollectionSpec
 from reindex.stores.edge_folder import (
     describe_holder,
     load_shard,

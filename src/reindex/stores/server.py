@@ -88,7 +88,7 @@ def connect(settings: QdrantSettings, api_key: str | None) -> ServerStore:
 
 
 class ServerStore:
-    """Collections, aliases and metadata of a Qdrant server. Implements ``records.Store``.
+    """Collections, aliases and metadata of a Qdrant server. Implements ``protocols.Store``.
 
     Every write waits until it is applied. A request whose failure may pass is tried again: safe,
     because inserts keep what exists, and all other writes depend on the stamp that they replace.

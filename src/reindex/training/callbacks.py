@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reindex.errors import ModelError
-from reindex.records import Progress
+from reindex.protocols import Progress
 from reindex.training.libraries import load
 
 SAVE_EVERY = 300.0

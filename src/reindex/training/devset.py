@@ -11,7 +11,8 @@ from typing import Any
 
 from reindex.corpus.dead_letters import IgnoredLetters
 from reindex.errors import DataError
-from reindex.records import DocumentSource, Judgements
+from reindex.protocols import DocumentSource
+from reindex.records import Judgements
 from reindex.training.libraries import load, quiet, sentence_transformers_part
 
 METRICS = ("ndcg@10", "recall@10", "mrr@10")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reindex.errors import ModelError
-from reindex.records import Progress, TrainingExample, no_progress
+from reindex.protocols import Progress, no_progress
+from reindex.records import TrainingExample
 from reindex.training import data
 from reindex.training.base import load_base, save_checkpoint
 from reindex.training.batching import NoDuplicateBatches

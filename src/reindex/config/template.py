@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from reindex.config import Settings
+from reindex.config.settings import Settings
 
 _HEAD = """\
 # The settings of a reindex project. A commented key shows its default.

@@ -1,0 +1,34 @@
+"""``reindex.toml`` -> `Settings`. Every key has its default and its meaning here.
+
+Secrets never stand in the file: they come from the environment, whose variable the file names.
+"""
+
+from reindex.config.corpus import ProjectSettings, SourceSettings
+from reindex.config.judging import EvaluationSettings, GateSettings
+from reindex.config.models import EmbedSettings, ExportSettings, TrainSettings
+from reindex.config.settings import CONFIG_NAME, Settings, load_settings
+from reindex.config.stores import (
+    BuildSettings,
+    QdrantSettings,
+    RetentionSettings,
+    ServingSettings,
+    StoreSettings,
+)
+
+__all__ = [
+    "CONFIG_NAME",
+    "BuildSettings",
+    "EmbedSettings",
+    "EvaluationSettings",
+    "ExportSettings",
+    "GateSettings",
+    "ProjectSettings",
+    "QdrantSettings",
+    "RetentionSettings",
+    "ServingSettings",
+    "Settings",
+    "SourceSettings",
+    "StoreSettings",
+    "TrainSettings",
+    "load_settings",
+]

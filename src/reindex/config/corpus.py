@@ -1,0 +1,42 @@
+"""The project itself, and where its documents come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from reindex.config.section import Section, Share
+
+
+class ProjectSettings(Section):
+    """What this project is called, and where it keeps what it makes."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = Field(
+        "docs", description="Prefix of the collections' names: <name>--v1, <name>--v2, …"
+    )
+    alias: str = Field("", description="The alias that searches use. Empty: the project's name.")
+    home: Path = Field(
+        Path(".reindex"), description="Folder of the registry, the artifacts and the runs."
+    )
+
+
+class SourceSettings(Section):
+    """Where the documents come from."""
+
+    kind: Literal["beir", "jsonl", "csv", "parquet"] = Field(
+        "beir", description="beir: a folder with corpus.jsonl; otherwise a file or a glob."
+    )
+    path: Path = Field(Path("data"), description="Folder (beir), file or glob.")
+    id_field: str = Field("_id", description="The field that holds the document's id.")
+    text_fields: tuple[str, ...] = Field(
+        ("title", "text"), description="Fields that are embedded, joined in this order."
+    )
+    separator: str = Field("\n", description="Between the text fields; empty ones are left out.")
+    payload: Literal["plain", "langchain", "llamaindex", "haystack"] = Field(
+        "plain", description="Shape of the stored payload, as the framework's own store writes it."
+    )
+    max_bad_rows: Share = Field(
+        0.01, description="Stop when more than this share of the rows is bad (after 100 rows)."
+    )

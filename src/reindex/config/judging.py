@@ -1,0 +1,64 @@
+"""The comparison and the gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from reindex.config.section import Positive, Section, Share
+
+
+class EvaluationSettings(Section):
+    """The judged queries, and how the comparison treats them."""
+
+    queries: Path | None = Field(
+        None, description="Queries (BEIR JSONL). Unset: queries.jsonl of a beir source."
+    )
+    qrels: Path | None = Field(
+        None, description="Judgements of the comparison. Unset: qrels/test.tsv of a beir source."
+    )
+    dev_qrels: Path | None = Field(
+        None, description="Judgements for choices (training, export). Unset: qrels/dev.tsv."
+    )
+    k: Positive = Field(10, description="Cut-off of recall, nDCG and MRR.")
+    max_queries: Positive | None = Field(None, description="Judge a random sample this large.")
+    resamples: Positive = Field(2000, description="Bootstrap resamples and sign-flip permutations.")
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        0.95, description="Two-sided confidence of the intervals."
+    )
+    subset_documents: Positive = Field(
+        1000, description="Judged documents + distractors in the fp32 and per-dimension rows."
+    )
+    bm25: bool = Field(False, description="Add a BM25 row (needs the [train] extra).")
+    variants: dict[str, Path] = Field(
+        {}, description="Other wordings of the same queries, each a row: label -> queries file."
+    )
+    note: str = Field("", description="Printed under the comparison, e.g. that it is a proxy task.")
+    seed: int = Field(13, description="Seed of resampling and sampling.")
+
+
+class GateSettings(Section):
+    """What a candidate must show before the alias moves."""
+
+    metric: Literal["recall", "ndcg", "mrr"] = Field("recall", description="The judged metric.")
+    min_effect: Annotated[float, Field(ge=0)] = Field(
+        0.05, description="Relative gain over live that must be shown (superiority)."
+    )
+    mode: Literal["superiority", "non-inferiority"] = Field(
+        "superiority", description="non-inferiority: lose at most `margin`."
+    )
+    margin: Annotated[float, Field(ge=0)] = Field(
+        0.01, description="Relative loss that non-inferiority allows."
+    )
+    max_two_stage_loss: Share = Field(
+        0.01, description="Two-stage recall may be lower than full search by this share."
+    )
+    max_latency_ms: Annotated[float, Field(gt=0)] = Field(
+        50.0, description="Median of query encoding plus two-stage search, in milliseconds."
+    )
+    min_coverage: Share = Field(1.0, description="Share of the source that the collection holds.")
+    max_drift: Share = Field(
+        0.01, description="Share of the collection that may have changed since the comparison."
+    )

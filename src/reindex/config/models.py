@@ -1,0 +1,71 @@
+"""Models: training, export, embedding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from reindex.config.section import Positive, Section, Share
+
+
+class TrainSettings(Section):
+    """Fine-tuning: MNRL inside MatryoshkaLoss."""
+
+    base: str = Field(
+        "sentence-transformers/all-MiniLM-L6-v2",
+        description="Hub id, local folder, or package:NAME for a model that a package carries.",
+    )
+    pairs: Path | None = Field(
+        None, description="Training pairs (JSONL/CSV/Parquet). Unset: the source's qrels/train.tsv."
+    )
+    epochs: Annotated[float, Field(gt=0)] = Field(1.0, description="Passes over the pairs.")
+    batch_size: Positive = Field(64, description="Pairs per batch; each brings its negatives.")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        5e-5, description="Peak learning rate. 5e-5 suits small encoders, 2e-5 base-sized ones."
+    )
+    warmup_ratio: Share = Field(0.1, description="Share of the steps spent warming up.")
+    temperature: Annotated[float, Field(gt=0)] = Field(
+        0.05, description="MNRL's softmax temperature (its scale is 1 / temperature)."
+    )
+    matryoshka_dims: tuple[Positive, ...] = Field(
+        (), description="Empty: full, 2/3, 1/3 and 1/6 of the dimension, rounded to 8."
+    )
+    max_length: Positive | None = Field(
+        None, description="Tokens per text. Unset: the base model's own, at most 256."
+    )
+    query_prompt: str = Field("", description="Put before every query.")
+    document_prompt: str = Field("", description="Put before every document.")
+    max_pairs: Positive | None = Field(None, description="Use a random sample of this many pairs.")
+    dev_documents: Positive = Field(
+        1000, description="Documents in the dev evaluation during training (judged ones first)."
+    )
+    dev_queries: Positive = Field(300, description="Queries in the dev evaluation.")
+    evaluations: Positive = Field(3, description="Dev evaluations during training.")
+    patience: Positive = Field(3, description="Stop after this many evaluations without a gain.")
+    seed: int = Field(13, description="Seed of everything random.")
+
+
+class ExportSettings(Section):
+    """Tolerances of the exported artifact."""
+
+    min_fp32_cosine: Share = Field(
+        0.9999, description="Lowest cosine between the fp32 graph and the checkpoint."
+    )
+    min_int8_cosine: Share = Field(
+        0.97, description="Lowest mean cosine between the int8 graph and the checkpoint."
+    )
+    min_ranking_overlap: Share = Field(
+        0.85, description="Lowest share of the checkpoint's top 10 that int8 finds, on dev queries."
+    )
+    keep_recall: Share = Field(
+        0.99, description="The first-stage dimension, rescored, keeps this share of recall."
+    )
+
+
+class EmbedSettings(Section):
+    """Embedding documents and queries."""
+
+    threads: Positive | None = Field(None, description="Encoding threads. Unset: all cores.")
+    batch_size: Positive = Field(256, description="Documents per unit of work in a build.")

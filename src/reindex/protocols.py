@@ -1,0 +1,197 @@
+"""What the rooms promise each other: sources, encoders, stores, and who listens to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from reindex.records import (
+    CollectionInfo,
+    CollectionSpec,
+    Document,
+    Hit,
+    PayloadChange,
+    Point,
+    PointId,
+    SearchPlan,
+    Stamp,
+    StoredPoint,
+    Vector,
+)
+
+
+class DeadLetterSink(Protocol):
+    """Takes the rows that cannot be used, so that one bad row costs one line and not the run."""
+
+    def add(
+        self, *, file: str, line: int, reason: str, row: str = "", id: int | str | None = None
+    ) -> None:
+        """Keep the row. Raises TooManyBadRows past the threshold."""
+
+    def ok(self, rows: int = 1) -> None:
+        """Count good rows (the threshold is a share of all). May raise TooManyBadRows."""
+
+    @property
+    def count(self) -> int:
+        """Bad rows so far."""
+
+    @property
+    def ids(self) -> frozenset[int | str]:
+        """The ids of bad rows whose id could be read: they count as present in the source."""
+
+
+class DocumentSource(Protocol):
+    """Where documents come from. Can be read again and again."""
+
+    @property
+    def name(self) -> str:
+        """Identity of the source, kept in every stamp; only its own points are ever deleted."""
+
+    def documents(self, dead: DeadLetterSink) -> Iterator[Document]:
+        """Stream all documents; bad rows go to ``dead``."""
+
+    def count(self) -> int | None:
+        """How many documents there are, where that is cheap to know."""
+
+
+class Encoder(Protocol):
+    """Turns texts into unit vectors of one space."""
+
+    @property
+    def space(self) -> str:
+        """The sha256 of all that decides where a text lies."""
+
+    @property
+    def encoding(self) -> str:
+        """The sha256 of the graph file that computes the vectors."""
+
+    @property
+    def dim(self) -> int:
+        """Full dimension."""
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        """``(n, dim)`` float32, unit length, in the order given."""
+
+    def encode_queries(self, texts: Sequence[str]) -> Vector:
+        """``(n, dim)`` float32, unit length, in the order given."""
+
+
+class Store(Protocol):
+    """A vector store: collections, aliases, conditional writes, two-stage and exact search.
+
+    Raises CollectionNotFound for an unknown collection (never an empty answer), and StoreError
+    for everything else that goes wrong. Safe to call from several threads.
+    """
+
+    kind: str
+
+    def create(self, spec: CollectionSpec) -> None:
+        """Create a collection. Raises CollectionExists, or AliasConflict on an alias's name."""
+
+    def drop(self, name: str) -> None:
+        """Delete a collection. Refuses one that an alias points at (AliasConflict)."""
+
+    def collections(self) -> list[str]:
+        """Names of all collections, sorted."""
+
+    def info(self, name: str) -> CollectionInfo:
+        """Size, layout and metadata."""
+
+    def set_metadata(self, name: str, metadata: Mapping[str, Any]) -> None:
+        """Merge ``metadata`` into the collection's, shallowly."""
+
+    def aliases(self) -> dict[str, str]:
+        """alias -> physical collection."""
+
+    def point_alias(self, alias: str, collection: str) -> None:
+        """Point ``alias`` at ``collection`` in one atomic write."""
+
+    def insert(self, name: str, points: Sequence[Point]) -> None:
+        """Insert-only: points whose id exists already stay untouched."""
+
+    def update(
+        self, name: str, points: Sequence[Point], seen: Mapping[PointId, Stamp | None]
+    ) -> None:
+        """Update-only: overwrites a point only where build and rev are still those of ``seen``.
+
+        A ``None`` in ``seen`` means that the point bore no stamp when it was read.
+        """
+
+    def update_payload(
+        self, name: str, changes: Sequence[PayloadChange], seen: Mapping[PointId, Stamp | None]
+    ) -> None:
+        """Overwrite payload and stamp, keep the vectors; conditional as ``update``."""
+
+    def delete(self, name: str, seen: Mapping[PointId, Stamp]) -> None:
+        """Delete points whose build and rev are still those of ``seen``."""
+
+    def retrieve(
+        self,
+        name: str,
+        ids: Sequence[PointId],
+        *,
+        with_payload: bool = False,
+        with_vector: bool = False,
+    ) -> dict[PointId, StoredPoint]:
+        """The points that exist among ``ids``; the stamp always comes along."""
+
+    def scroll(
+        self,
+        name: str,
+        *,
+        page: int = 1000,
+        with_payload: bool = False,
+        with_vector: bool = False,
+    ) -> Iterator[list[StoredPoint]]:
+        """All points in pages, ids ascending: integers first, then UUIDs."""
+
+    def missing_vectors(self, name: str) -> set[PointId]:
+        """Ids of points that lack one of the layout's vectors."""
+
+    def search(self, name: str, vector: Vector, plan: SearchPlan) -> list[Hit]:
+        """Best first; ``vector`` is the full query vector ``(dim,)``."""
+
+    def count(self, name: str) -> int:
+        """Exact number of points."""
+
+    def flush(self, name: str) -> None:
+        """Make everything written so far durable."""
+
+    def close(self) -> None:
+        """Release every collection."""
+
+
+class Catalog(Protocol):
+    """Where the embedded store keeps what its engine does not: aliases, metadata, owners."""
+
+    def aliases(self) -> dict[str, str]:
+        """alias -> collection."""
+
+    def set_alias(self, alias: str, collection: str) -> None:
+        """Point the alias in one transaction."""
+
+    def collection_metadata(self, name: str) -> dict[str, Any] | None:
+        """The metadata kept for a collection, or None."""
+
+    def merge_collection_metadata(self, name: str, metadata: Mapping[str, Any]) -> None:
+        """Merge shallowly; creates the entry."""
+
+    def forget_collection(self, name: str) -> None:
+        """Remove the metadata."""
+
+    def record_owner(self, name: str, pid: int) -> None:
+        """Remember which process holds the collection's shard."""
+
+    def owner(self, name: str) -> int | None:
+        """The pid that was last recorded, if any."""
+
+
+class Progress(Protocol):
+    """Called now and then with how far a stage is; ``total`` is None where unknown."""
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        """Show it."""
+
+
+def no_progress(stage: str, done: int, total: int | None) -> None:
+    """The default: show nothing."""
