@@ -9,7 +9,15 @@ from typing import Any, Generic, TypeVar
 from reindex.build import BuildReport, converge
 from reindex.config import BuildSettings
 from reindex.errors import TooManyBadRows
-from reindex.protocols import DeadLetterSink, Encoder, Progress, Store, no_progress
+from reindex.protocols import (
+    DeadLetterSink,
+    Encoder,
+    Pace,
+    Progress,
+    Store,
+    no_pace,
+    no_progress,
+)
 from reindex.records import CollectionSpec, Document, Payload, Stamp, StoredPoint, point_id
 from tests.dict_store import DictStore
 from tests.hash_encoder import HashEncoder
@@ -122,6 +130,7 @@ class Bench(Generic[S]):
         settings: BuildSettings | None = None,
         batch_size: int = 4,
         progress: Progress = no_progress,
+        pace: Pace = no_pace,
     ) -> BuildReport:
         """One run over ``rows`` with a fresh rev and fresh dead letters."""
         self.rev += 1
@@ -138,6 +147,7 @@ class Bench(Generic[S]):
             batch_size=batch_size,
             allow_deletes=allow_deletes,
             progress=progress,
+            pace=pace,
         )
 
     def stored(self, id: int | str) -> StoredPoint:

@@ -10,7 +10,8 @@ Every message says what was expected, what came instead, and what to do. Imports
     ├── RegistryError          the registry cannot be opened or is asked for what it does not hold
     │   ├── RegistryTooNew     written by a newer release
     │   ├── UnknownVersion     no such version
-    │   └── Conflict           another operator or process got there first
+    │   ├── Conflict           another operator or process got there first
+    │   │   └── Locked         another run works on the same thing right now
     ├── ModelError             a base model or checkpoint cannot be found or trained
     ├── ArtifactError          an artifact is missing, incomplete or not what its manifest says
     │   ├── ParityError        the exported graph does not agree with the checkpoint
@@ -21,6 +22,10 @@ Every message says what was expected, what came instead, and what to do. Imports
     │   ├── CollectionNotFound
     │   ├── CollectionExists
     │   └── AliasConflict      an alias is in the way, or would be lost
+    ├── RunStopped             a run ended early on purpose (what was done is kept)
+    │   ├── Cancelled          an operator asked for it
+    │   ├── BudgetSpent        its budget of time or documents is spent
+    │   └── LockLost           another run took it for dead and took over
     ├── BuildError             a build cannot go on (what was done is kept)
     │   └── TooManyDeletes     more of the collection would be deleted than allowed
     ├── ComparisonError        live and candidate cannot be compared
@@ -73,6 +78,10 @@ class Conflict(RegistryError):
     """Another operator or process got there first."""
 
 
+class Locked(Conflict):
+    """Another run works on the same thing right now; the message names it and the remedy."""
+
+
 class ModelError(ReindexError):
     """A base model or checkpoint cannot be found, loaded or trained."""
 
@@ -111,6 +120,27 @@ class CollectionExists(StoreError):
 
 class AliasConflict(StoreError):
     """An alias is in the way, or would be lost with its collection."""
+
+
+class RunStopped(ReindexError):
+    """A run ended early on purpose. What was done is kept; nothing was deleted.
+
+    ``report`` is what a build counted until then, where there is one.
+    """
+
+    report: object = None
+
+
+class Cancelled(RunStopped):
+    """An operator asked the run to end."""
+
+
+class BudgetSpent(RunStopped):
+    """The run's budget of time or documents is spent."""
+
+
+class LockLost(RunStopped):
+    """Another run took this one for dead and took its lock over."""
 
 
 class BuildError(ReindexError):

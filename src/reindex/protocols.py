@@ -186,6 +186,23 @@ class Catalog(Protocol):
         """The pid that was last recorded, if any."""
 
 
+class Pace(Protocol):
+    """Asked by a run before each batch: it may let the run wait (throttle, pause) or end it."""
+
+    def __call__(self, texts: int) -> None:
+        """Return when a batch that embeds or writes ``texts`` documents may go on.
+
+        ``0`` is a batch with nothing to do: it is never throttled, but a pause holds it too.
+
+        Raises:
+            RunStopped: the run shall end here; what it did until now is kept.
+        """
+
+
+def no_pace(texts: int) -> None:
+    """The default: go on."""
+
+
 class Progress(Protocol):
     """Called now and then with how far a stage is; ``total`` is None where unknown."""
 

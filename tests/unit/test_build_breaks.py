@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from reindex.build import converge
+from reindex.build import BuildReport, converge
 from reindex.build.lookup import Reader
 from reindex.config import BuildSettings
-from reindex.errors import BuildError
+from reindex.errors import BuildError, Cancelled
 from reindex.protocols import DeadLetterSink
 from reindex.records import Document
 from tests.build_fixtures import (
@@ -217,3 +217,39 @@ def test_no_temporary_files_are_left(bench: DictBench, tmp_path: Any, monkeypatc
     with pytest.raises(OSError, match="the disk is gone"):
         bench.run(ListSource(docs(50), fail_at=20))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_its_pace_stops_keeps_what_is_done_and_deletes_nothing(
+    bench: DictBench,
+) -> None:
+    bench.run(docs(30))
+    asked: list[int] = []
+
+    def pace(texts: int) -> None:
+        asked.append(texts)
+        if len(asked) > 3:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled) as stopped:
+        bench.run(docs(40, 20), pace=pace)
+    report = stopped.value.report
+    assert isinstance(report, BuildReport)
+    assert (report.complete, report.stopped) == (False, "enough")
+    assert report.inserted == sum(asked[:3])
+    assert len(bench.contents()) == 30 + report.inserted  # nothing deleted
+    assert bench.store.flushed == bench.store.writes
+    bench.run(docs(40, 20))
+    assert set(bench.contents()) == {f"doc-{number}" for number in range(20, 60)}
+    assert bench.encoder.texts == 60  # nothing twice
+
+
+def test_the_pace_is_asked_once_more_before_deletes(bench: DictBench) -> None:
+    bench.run(docs(8))
+
+    def pace(texts: int) -> None:
+        if texts == 0 and bench.store.flushed == bench.store.writes == 12:
+            raise Cancelled("not the deletes")
+
+    with pytest.raises(Cancelled):
+        bench.run(docs(4, 8), pace=pace)
+    assert len(bench.contents()) == 12

@@ -25,8 +25,17 @@ from reindex.build.spill import KEY_BYTES, SortedRuns, point_key
 from reindex.build.threads import Channel, Stages
 from reindex.build.write import Writer
 from reindex.config import BuildSettings
-from reindex.errors import BuildError, SpaceMismatch
-from reindex.protocols import DeadLetterSink, DocumentSource, Encoder, Progress, Store, no_progress
+from reindex.errors import BuildError, RunStopped, SpaceMismatch
+from reindex.protocols import (
+    DeadLetterSink,
+    DocumentSource,
+    Encoder,
+    Pace,
+    Progress,
+    Store,
+    no_pace,
+    no_progress,
+)
 
 __all__ = ["BuildReport", "converge"]
 
@@ -53,6 +62,7 @@ def converge(  # noqa: PLR0913 (three rooms and what identifies the run)
     batch_size: int,
     allow_deletes: bool = False,
     progress: Progress = no_progress,
+    pace: Pace = no_pace,
 ) -> BuildReport:
     """Make ``collection`` equal to ``source``. Idempotent; an interrupted run is simply run again.
 
@@ -68,11 +78,13 @@ def converge(  # noqa: PLR0913 (three rooms and what identifies the run)
         batch_size: Documents per unit of work.
         allow_deletes: Delete even more than ``settings.allow_deletes`` of the collection.
         progress: Called in this thread, ten times a second at most.
+        pace: Asked in this thread before each batch, and before anything is deleted.
 
     Raises:
         SpaceMismatch: the collection's vectors are of another space than the encoder's.
         BuildError: the collection is of another encoding, dimension or build.
         TooManyDeletes: the source lacks too much of the collection; the rest is done.
+        RunStopped: ``pace`` said so; its ``report`` holds what was done until then.
         Exception: whatever a stage raises. What was written until then is durable, nothing was
             deleted, and no thread is left.
     """
@@ -81,14 +93,24 @@ def converge(  # noqa: PLR0913 (three rooms and what identifies the run)
     target = Target(source.name, encoder.space, encoder.encoding, build, rev)
     run = _Run(target, store, collection, settings, batch_size, dead)
     before = dead.count
-    run.stream(source, encoder, _Meter(progress, source.count()))
+
+    def report(stopped: str | None = None) -> BuildReport:
+        return BuildReport.of(
+            run.counts,
+            dead=dead.count - before,
+            points=store.count(collection),
+            seconds=time.perf_counter() - started,
+            stopped=stopped,
+        )
+
+    try:
+        run.stream(source, encoder, _Meter(progress, source.count()), pace)
+        pace(0)
+    except RunStopped as stop:
+        stop.report = report(str(stop))
+        raise
     run.sweep(allow_deletes)
-    return BuildReport.of(
-        run.counts,
-        dead=dead.count - before,
-        points=store.count(collection),
-        seconds=time.perf_counter() - started,
-    )
+    return report()
 
 
 def _check(encoder: Encoder, store: Store, collection: str, build: str) -> None:
@@ -132,7 +154,7 @@ class _Run:
         self.ids = SortedRuns(key=KEY_BYTES)
         self.texts = SortedRuns(key=16, value=KEY_BYTES)
 
-    def stream(self, source: DocumentSource, encoder: Encoder, meter: _Meter) -> None:
+    def stream(self, source: DocumentSource, encoder: Encoder, meter: _Meter, pace: Pace) -> None:
         """Read, look up, embed and write, all at the same time, until the source is exhausted."""
         reader = Reader(self.target.source, self.dead, self.batch_size)
         lookup = self._lookup()
@@ -150,6 +172,7 @@ class _Run:
             stages.start("reindex-lookup", look_up)
             stages.start("reindex-write", lambda: writer.drain(ready), reads=ready)
             for batch in found:
+                pace(len(batch.tasks))
                 ready.put(embedder.write_of(batch))
                 self._count(batch)
                 meter(self.counts.documents)

@@ -40,8 +40,9 @@ class BuildReport:
         contended: points that somebody else wrote during the run; they are left as they are.
         conflicts: documents whose point belongs to another source or another document id.
         points: points in the collection at the end.
-        complete: every good document is in the collection as the source has it, that is, nothing
-            was contended or in conflict.
+        complete: every good document is in the collection as the source has it, that is, the run
+            came to its end and nothing was contended or in conflict.
+        stopped: why the run ended early, on purpose; None where it came to its end.
     """
 
     documents: int
@@ -59,10 +60,13 @@ class BuildReport:
     complete: bool
     seconds: float
     documents_per_second: float
+    stopped: str | None = None
 
     @classmethod
-    def of(cls, counts: Counts, *, dead: int, points: int, seconds: float) -> BuildReport:
-        """The report of a run that came to its end."""
+    def of(
+        cls, counts: Counts, *, dead: int, points: int, seconds: float, stopped: str | None = None
+    ) -> BuildReport:
+        """The report of a run that came to its end, or was ``stopped``."""
         return cls(
             documents=counts.documents,
             inserted=counts.inserted,
@@ -76,7 +80,8 @@ class BuildReport:
             contended=counts.contended,
             conflicts=counts.conflicts,
             points=points,
-            complete=not (counts.contended or counts.conflicts),
+            complete=not (counts.contended or counts.conflicts or stopped),
             seconds=seconds,
             documents_per_second=counts.documents / seconds if seconds else 0.0,
+            stopped=stopped,
         )
