@@ -26,6 +26,8 @@ RANKS = {
 
 ONLY_IN = {
     "sqlite_utils": {"registry.file"},
+    "sqlalchemy": {"corpus.sql"},
+    "watchfiles": {"stages.watching"},
     "qdrant_client": {"stores.server", "stores.retry"},
     "torch": {"training", "export"},
     "sentence_transformers": {"training", "export"},

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from reindex.config.section import Section, Share
+from reindex.config.section import Positive, Section, Share
 
 
 class ProjectSettings(Section):
@@ -25,10 +25,25 @@ class ProjectSettings(Section):
 class SourceSettings(Section):
     """Where the documents come from."""
 
-    kind: Literal["beir", "jsonl", "csv", "parquet"] = Field(
-        "beir", description="beir: a folder with corpus.jsonl; otherwise a file or a glob."
+    kind: Literal["beir", "jsonl", "csv", "parquet", "sql"] = Field(
+        "beir",
+        description="beir: a folder with corpus.jsonl; sql: a query; otherwise a file or a glob.",
     )
     path: Path = Field(Path("data"), description="Folder (beir), file or glob.")
+    name: str = Field(
+        "",
+        description="Identity in every point's stamp. Empty: made from the kind and the path, or "
+        "from the database. Give one before the data moves to another path or host.",
+    )
+    url_env: str = Field(
+        "REINDEX_SOURCE_URL",
+        description="sql: environment variable that holds the database's SQLAlchemy URL.",
+    )
+    url: str = Field(
+        "", description="sql: the URL itself; only one without a password, e.g. sqlite:///docs.db."
+    )
+    query: str = Field("", description="sql: the SELECT that gives a row per document.")
+    fetch_rows: Positive = Field(1000, description="sql: rows per fetch from the server's cursor.")
     id_field: str = Field("_id", description="The field that holds the document's id.")
     text_fields: tuple[str, ...] = Field(
         ("title", "text"), description="Fields that are embedded, joined in this order."

@@ -1,4 +1,4 @@
-"""The configured source of documents: files of one kind, streamed in a fixed order."""
+"""The configured source of documents; and files of one kind, streamed in a fixed order."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reindex.config import SourceSettings
-from reindex.corpus.documents import UnusableRow, document_maker
 from reindex.corpus.parquet import count_parquet, read_parquet, require_pyarrow
-from reindex.corpus.readers import BadRow, Batch, Reader, read_csv, read_jsonl
-from reindex.corpus.seen import SeenIds
+from reindex.corpus.readers import Batch, Reader, read_csv, read_jsonl
+from reindex.corpus.rows import usable
 from reindex.errors import DataError
 from reindex.protocols import DeadLetterSink, DocumentSource
 from reindex.records import Document
@@ -48,9 +47,14 @@ def open_source(settings: SourceSettings, root: Path) -> DocumentSource:
     """The source that the config describes; ``root`` is the folder that its path starts from.
 
     Raises:
+        ConfigError: ``[source]`` of an SQL source does not say which database.
         DataError: there is no such file or folder, or nothing matches the glob.
-        MissingExtra: Parquet without pyarrow.
+        MissingExtra: Parquet without pyarrow, SQL without SQLAlchemy.
     """
+    if settings.kind == "sql":
+        from reindex.corpus.sql import SqlSource
+
+        return SqlSource(settings, root)
     if settings.kind == "parquet":
         require_pyarrow()
     source = FileSource(settings, root)
@@ -73,8 +77,8 @@ class FileSource:
 
     @property
     def name(self) -> str:
-        """The kind, and the path as seen from the project's root."""
-        return f"{self._settings.kind}:{self._shown(self._path)}"
+        """``source.name``, else the kind and the path as seen from the project's root."""
+        return self._settings.name or f"{self._settings.kind}:{self._shown(self._path)}"
 
     def files(self) -> list[Path]:
         """The files as they are now.
@@ -108,18 +112,10 @@ class FileSource:
             DataError: a file cannot be read, or not one of the rows is a document.
             TooManyBadRows: ``dead`` says so.
         """
-        shape, any_good, first_bad = _Shape(self._settings), False, ""
-        for file in self.files():
-            for documents, bad in map(shape, self._read(file)):
-                any_good = any_good or bool(documents)
-                dead.ok(len(documents))
-                for row in bad:
-                    where = self._shown(file)
-                    first_bad = first_bad or f"{where}:{row.line}: {row.reason}"
-                    dead.add(file=where, line=row.line, reason=row.reason, row=row.row, id=row.id)
-                yield from documents
-        if first_bad and not any_good:
-            raise DataError(f"No row of {self.name} could be used. The first one is {first_bad}.")
+        batches = (
+            (self._shown(file), batch) for file in self.files() for batch in self._read(file)
+        )
+        yield from usable(batches, self._settings, self.name, dead)
 
     def count(self) -> int | None:
         """Rows of all files (kept until a file changes); None for CSV."""
@@ -146,33 +142,3 @@ class FileSource:
             return Path(os.path.relpath(path, self._root)).as_posix()
         except ValueError:  # another drive
             return path.name
-
-
-class _Shape:
-    """Batch of rows -> documents and bad rows, for one run over a source."""
-
-    def __init__(self, settings: SourceSettings) -> None:
-        self._make = document_maker(settings)
-        self._seen = SeenIds()
-
-    def __call__(self, batch: Batch) -> tuple[list[Document], list[BadRow]]:
-        made: list[Document] = []
-        lines: list[int] = []
-        bad = list(batch.bad)
-        for line, fields in batch.rows:
-            try:
-                made.append(self._make(fields))
-                lines.append(line)
-            except UnusableRow as error:
-                bad.append(BadRow(line, str(error), repr(fields), error.id))
-        repeated = self._seen.repeated([document.id for document in made])
-        if not repeated.any():
-            return made, sorted(bad, key=_line)
-        for i in repeated.nonzero()[0]:
-            bad.append(BadRow(lines[i], "duplicate id", made[i].text, made[i].id))
-        kept = [made[i] for i in (~repeated).nonzero()[0]]
-        return kept, sorted(bad, key=_line)
-
-
-def _line(row: BadRow) -> int:
-    return row.line
