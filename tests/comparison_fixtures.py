@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from reindex.records import (
     text_hash,
 )
 from reindex.stores.edge import EdgeStore
+from reindex.testing.catalog import MemoryCatalog
 
 DIM = 48
 WORDS = 400
@@ -76,36 +77,6 @@ class WordEncoder:
     def _meaning(self, word: str) -> str:
         understood = word[0] == "s" and int(word[1:]) < self.known * WORDS
         return f"w{word[1:]}" if understood else word
-
-
-@dataclass
-class MemoryCatalog:
-    """`reindex.protocols.Catalog` in memory."""
-
-    names: dict[str, str] = field(default_factory=dict)
-    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
-    owners: dict[str, int] = field(default_factory=dict)
-
-    def aliases(self) -> dict[str, str]:
-        return dict(self.names)
-
-    def set_alias(self, alias: str, collection: str) -> None:
-        self.names[alias] = collection
-
-    def collection_metadata(self, name: str) -> dict[str, Any] | None:
-        return self.metadata.get(name)
-
-    def merge_collection_metadata(self, name: str, metadata: Mapping[str, Any]) -> None:
-        self.metadata[name] = {**self.metadata.get(name, {}), **metadata}
-
-    def forget_collection(self, name: str) -> None:
-        self.metadata.pop(name, None)
-
-    def record_owner(self, name: str, pid: int) -> None:
-        self.owners[name] = pid
-
-    def owner(self, name: str) -> int | None:
-        return self.owners.get(name)
 
 
 @dataclass

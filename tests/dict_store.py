@@ -30,6 +30,7 @@ class DictStore:
     """
 
     kind = "dict"
+    local = True
 
     def __init__(self) -> None:
         self._specs: dict[str, CollectionSpec] = {}

@@ -81,9 +81,15 @@ class Store(Protocol):
 
     Raises CollectionNotFound for an unknown collection (never an empty answer), and StoreError
     for everything else that goes wrong. Safe to call from several threads.
+
+    Attributes:
+        kind: the name that it is registered under (entry-point group ``reindex.stores``).
+        local: `aliases` costs microseconds, so a retriever asks for every request; otherwise it
+            caches the answer for ``serving.lease_ttl``.
     """
 
     kind: str
+    local: bool
 
     def create(self, spec: CollectionSpec) -> None:
         """Create a collection. Raises CollectionExists, or AliasConflict on an alias's name."""

@@ -143,7 +143,7 @@ class Retriever:
         current = self._current
         if current is None:
             return self._resolve_now()
-        if self._store.kind == "embedded":
+        if self._store.local:
             target = self._resolve()
             if target == current.collection:
                 self._last_error = None

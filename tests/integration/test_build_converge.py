@@ -186,6 +186,7 @@ class Machine:
             self.store.insert(self.name, [Point(id, vector, payload, stamp(str(id)))])
         else:
             vector = [1.0] + [0.0] * (DIM - 1)
+            assert self.world.write_raw is not None
             self.world.write_raw(self.name, id, {"": vector}, payload)
         self.model[id] = Held("corpus" if stamped else None, "foreign", 9)
 

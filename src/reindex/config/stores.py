@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from reindex.config.section import Positive, Section, Share
+from reindex.config.store_kinds import store_entry
 
 
 class StoreSettings(Section):
     """The vector store."""
 
-    kind: Literal["embedded", "server"] = Field(
-        "embedded", description="embedded: Qdrant Edge in this process; server: a Qdrant server."
+    kind: str = Field(
+        "embedded",
+        description="embedded: Qdrant Edge in this process; server: a Qdrant server; faiss: FAISS "
+        "beside SQLite; or the name of an installed plug-in.",
     )
     path: Path = Field(
-        Path(".reindex/store"), description="Folder of the embedded store's collections."
+        Path(".reindex/store"), description="Folder of the collections, where they are local."
     )
     layout: Literal["two-stage", "single"] = Field(
         "two-stage",
@@ -26,6 +29,13 @@ class StoreSettings(Section):
     prefix_dim: Positive | None = Field(
         None, description="First-stage dimension. Unset: chosen per version at export."
     )
+    options: dict[str, Any] = Field({}, description="What the store of this kind asks for itself.")
+
+    @field_validator("kind")
+    @classmethod
+    def _is_installed(cls, kind: str) -> str:
+        store_entry(kind)
+        return kind
 
 
 class QdrantSettings(Section):

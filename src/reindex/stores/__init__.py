@@ -1,32 +1,65 @@
-"""Vector stores: Qdrant Edge in this process, or a Qdrant server. See ``protocols.Store``."""
+"""Vector stores: those built in and those plugged in. See ``protocols.Store``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
+
+from reindex.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from reindex.config import Settings
     from reindex.protocols import Catalog, Store
 
-__all__ = ["open_store"]
+__all__ = ["StoreFactory", "open_store", "refuse_options"]
+
+
+class StoreFactory(Protocol):
+    """What an entry point of the group ``reindex.stores`` names: it opens a project's store."""
+
+    def __call__(self, settings: Settings, catalog: Catalog) -> Store:
+        """Open the store.
+
+        Args:
+            settings: of the project. ``settings.store.options`` are the store's own keys, which
+                nobody has checked yet; ``settings.resolve(settings.store.path)`` is a folder for
+                its files, which need not exist.
+            catalog: keeps aliases, metadata and owners in the project's registry, for an engine
+                that does not keep them itself.
+
+        Raises:
+            ConfigError: the options are wrong.
+            MissingExtra: the engine is not installed.
+            StoreError: the store cannot be opened.
+        """
 
 
 def open_store(settings: Settings, catalog: Catalog) -> Store:
     """The store that ``[store] kind`` names.
 
-    Args:
-        settings: of the project.
-        catalog: where the embedded store keeps aliases, metadata and owners; a server keeps its
-            own and does not use it.
-
     Raises:
-        StoreTooOld: the server lacks what correctness needs.
-        StoreError: the server does not answer.
+        ConfigError: there is no such store, it cannot be loaded, or its options are wrong.
+        StoreError: whatever its factory raises.
     """
-    if settings.store.kind == "server":
-        from reindex.stores.server import connect
+    from reindex.config.store_kinds import store_entry
 
-        return connect(settings.qdrant, settings.qdrant_api_key())
-    from reindex.stores.edge import EdgeStore
+    try:
+        entry = store_entry(settings.store.kind)
+        factory = cast(StoreFactory, entry.load())
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"store.kind: {error}.") from error
+    store = factory(settings, catalog)
+    if store.kind != settings.store.kind:
+        raise StoreError(
+            f"the store registered as {settings.store.kind!r} ({entry.value}) calls itself "
+            f"{store.kind!r}; expected the same name in both places."
+        )
+    return store
 
-    return EdgeStore(settings.resolve(settings.store.path), catalog)
+
+def refuse_options(settings: Settings) -> None:
+    """For a store that has no options of its own. Raises ConfigError where there are some."""
+    if settings.store.options:
+        raise ConfigError(
+            f"store.options: the store {settings.store.kind!r} takes none, got "
+            f"{', '.join(sorted(settings.store.options))}."
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reindex.errors import AliasConflict, CollectionNotFound, StoreError
 from reindex.protocols import Catalog
@@ -24,6 +24,7 @@ from reindex.records import (
     Vector,
 )
 from reindex.stores import edge_requests as requests
+from reindex.stores import refuse_options
 from reindex.stores.edge_shards import OpenShard, Shards
 from reindex.stores.layout import (
     FULL_VECTOR,
@@ -37,8 +38,17 @@ from reindex.stores.layout import (
     stored_point,
 )
 
+if TYPE_CHECKING:
+    from reindex.config import Settings
+
 OPTIMIZE_FROM = 100_000
 """Points below which a graph brings nothing: scanning the prefixes takes milliseconds there."""
+
+
+def open_store(settings: Settings, catalog: Catalog) -> EdgeStore:
+    """The store ``embedded``: shards under ``[store] path``. A `stores.StoreFactory`."""
+    refuse_options(settings)
+    return EdgeStore(settings.resolve(settings.store.path), catalog)
 
 
 class EdgeStore:
@@ -49,6 +59,7 @@ class EdgeStore:
     """
 
     kind = "embedded"
+    local = True
 
     def __init__(self, root: Path, catalog: Catalog) -> None:
         self._catalog = catalog

@@ -28,6 +28,7 @@ from reindex.records import (
     StoredPoint,
     Vector,
 )
+from reindex.stores import refuse_options
 from reindex.stores import server_requests as requests
 from reindex.stores.layout import (
     FULL_VECTOR,
@@ -50,10 +51,17 @@ from reindex.stores.server_connection import Connection, check_version
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
 
-    from reindex.config import QdrantSettings
+    from reindex.config import QdrantSettings, Settings
+    from reindex.protocols import Catalog
 
 logger = logging.getLogger(__name__)
 _READ_BATCH = 1000
+
+
+def open_store(settings: Settings, catalog: Catalog) -> ServerStore:  # noqa: ARG001
+    """The store ``server``, which keeps its own catalog. A `stores.StoreFactory`."""
+    refuse_options(settings)
+    return connect(settings.qdrant, settings.qdrant_api_key())
 
 
 def connect(settings: QdrantSettings, api_key: str | None) -> ServerStore:
@@ -100,6 +108,7 @@ class ServerStore:
     """
 
     kind = "server"
+    local = False
 
     def __init__(
         self, client: QdrantClient, *, attempts: int, sleep: Callable[[float], None] = time.sleep

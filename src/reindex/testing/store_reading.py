@@ -1,7 +1,8 @@
-"""The matrix over all stores, continued: scrolling and searching."""
+"""The conformance suite, second part: scrolling, searching, threads, opening again."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,33 +12,30 @@ import numpy as np
 import pytest
 
 from reindex.errors import StoreError
-from reindex.records import PointId, SearchPlan, Vector
-from tests.store_fixtures import (
+from reindex.records import Layout, PointId, SearchPlan, Vector
+from reindex.testing.points import (
     PREFIX_DIM,
-    STORES,
-    World,
     assert_near,
     point,
     points,
+    seen_of,
     stamp,
     unit_vectors,
     uuid_of,
-    world_of,
 )
+from reindex.testing.world import World
 
-pytestmark = pytest.mark.filterwarnings("ignore:Local mode performs exact")
-
-
-@pytest.fixture(params=STORES)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    yield from world_of(request.param, tmp_path)
+COUNT = 200
+_STOCKED = pytest.StashKey[dict[str, tuple[World, str]]]()
 
 
 def _oracle(vectors: Vector, query: Vector, k: int) -> list[int]:
     return [int(i) for i in np.argsort(-(vectors @ query), kind="stable")[:k]]
 
 
-class TestScroll:
+class Scroll:
+    """The order of ids, and what a page brings."""
+
     @pytest.mark.parametrize("page", [1, 3, 7, 100])
     def test_integers_then_uuids_ascending(self, world: World, page: int) -> None:
         name = world.made()
@@ -61,31 +59,43 @@ class TestScroll:
         assert list(world.store.scroll(world.made())) == []
 
 
-COUNT = 200
-
-
-@pytest.fixture(scope="module", params=STORES)
-def shared(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
-    yield from world_of(request.param, tmp_path_factory.mktemp("store"))
-
-
-@pytest.fixture(scope="module", params=["two-stage", "single"])
-def stocked(shared: World, request: pytest.FixtureRequest) -> tuple[World, str]:
-    """A collection that the tests of search only read."""
-    name = shared.made(request.param, layout=request.param)
-    shared.store.insert(
+def _stock(world: World, layout: Layout) -> str:
+    name = world.made(layout, layout=layout)
+    world.store.insert(
         name,
         [
             point(i, row, {"n": i, "kind": "abc"[i % 3], "meta": {"half": i % 2 == 0}})
             for i, row in enumerate(unit_vectors(COUNT))
         ],
     )
-    return shared, name
+    return name
 
 
-class TestSearch:
+class Search:
+    """Against brute force: exact, in two stages, filtered."""
+
+    @pytest.fixture(params=["two-stage", "single"])
+    def stocked(
+        self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    ) -> tuple[World, str]:
+        """A collection that the tests of search only read; one per class and layout.
+
+        Kept with the class's node: fixtures of class scope cannot use ``self``.
+        """
+        node = request.node.getparent(pytest.Class)
+        made: dict[str, tuple[World, str]] = node.stash.setdefault(_STOCKED, {})
+        if request.param not in made:
+            opening = contextlib.contextmanager(self.open_world)
+            opened = opening(tmp_path_factory.mktemp("store"))
+            world = opened.__enter__()
+            node.addfinalizer(lambda: opened.__exit__(None, None, None))
+            made[request.param] = (world, _stock(world, request.param))
+        return made[request.param]
+
+    def open_world(self, folder: Path) -> Iterator[World]:
+        """See `stores.StoreSuite`."""
+        raise NotImplementedError
+
     @pytest.mark.parametrize(
         "plan",
         [
@@ -146,11 +156,11 @@ class TestSearch:
             ({"kind": ["a", "b"]}, lambda i: i % 3 < 2),
             ({"n": [3, 5, 999]}, lambda i: i in (3, 5)),
             ({"n": [3, 5.0]}, lambda i: i in (3, 5)),
-            ({"kind": []}, lambda i: False),
+            ({"kind": []}, lambda _: False),
             ({"n": {"gte": 10, "lt": 20}}, lambda i: 10 <= i < 20),
             ({"n": {"gt": 190.5}}, lambda i: i > 190),
             ({"kind": "c", "n": {"lte": 50}}, lambda i: i % 3 == 2 and i <= 50),
-            ({"nothing": "x"}, lambda i: False),
+            ({"nothing": "x"}, lambda _: False),
         ],
     )
     def test_filters(
@@ -195,32 +205,65 @@ class TestSearch:
         assert len(world.store.search(name, unit_vectors(1)[0], plan)) == COUNT
 
 
-def test_threads_search_while_another_writes(world: World, request: pytest.FixtureRequest) -> None:
-    if request.node.callspec.params["world"] == "memory":
-        pytest.skip("the client's in-memory mode is not made for several threads")
-    name, vectors = world.made(), unit_vectors(600)
-    world.store.insert(name, points(range(100), vectors[:100]))
-    failures: list[BaseException] = []
-    written = threading.Event()
+class Lifetime:
+    """Closing, opening again, several threads."""
 
-    def search() -> None:
-        plan = SearchPlan(k=1, two_stage=True, oversampling=10)
-        try:
-            while not written.is_set():
-                for id in range(0, 100, 7):
-                    [hit] = world.store.search(name, vectors[id], plan)
-                    assert hit.point_id == id
-        except BaseException as error:
-            failures.append(error)
+    def test_it_is_what_the_registration_needs(self, world: World) -> None:
+        assert isinstance(world.store.kind, str)
+        assert isinstance(world.store.local, bool)
 
-    threads = [threading.Thread(target=search) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for start in range(100, 600, 50):
-        world.store.insert(name, points(range(start, start + 50), vectors[start : start + 50]))
+    def test_everything_is_there_after_opening_again(self, world: World) -> None:
+        if world.reopen is None:
+            pytest.skip("this store keeps nothing")
+        name, alias, vectors = world.made(version="v1"), world.name("live"), unit_vectors(50)
+        world.store.point_alias(alias, name)
+        world.store.insert(name, points(range(50), vectors))
+        world.store.update(name, points([3], vectors[3:4], rev=2), seen_of([3]))
+        world.store.delete(name, {4: stamp("doc-4")})
         world.store.flush(name)
-    written.set()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert world.store.count(name) == 600
+        again = world.reopen()
+        try:
+            assert again.info(name).points == 49
+            assert again.info(name).metadata == {"version": "v1"}
+            assert again.aliases()[alias] == name
+            assert set(again.retrieve(name, range(50))) == {*range(50)} - {4}
+            assert again.retrieve(name, [3])[3].stamp == stamp("doc-3", rev=2)
+            for plan in (SearchPlan(k=1, two_stage=True), SearchPlan(k=1, exact=True)):
+                assert [hit.id for hit in again.search(name, vectors[7], plan)] == ["doc-7"]
+                assert again.search(name, vectors[4], plan)[0].id != "doc-4"
+        finally:
+            again.close()
+
+    def test_a_closed_store_may_be_closed_again(self, world: World) -> None:
+        world.store.close()
+        world.store.close()
+
+    def test_threads_search_while_another_writes(self, world: World) -> None:
+        if not world.threads:
+            pytest.skip("this store is not made for several threads")
+        name, vectors = world.made(), unit_vectors(600)
+        world.store.insert(name, points(range(100), vectors[:100]))
+        failures: list[BaseException] = []
+        written = threading.Event()
+
+        def search() -> None:
+            plan = SearchPlan(k=1, two_stage=True, oversampling=10)
+            try:
+                while not written.is_set():
+                    for id in range(0, 100, 7):
+                        [hit] = world.store.search(name, vectors[id], plan)
+                        assert hit.point_id == id
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=search) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for start in range(100, 600, 50):
+            world.store.insert(name, points(range(start, start + 50), vectors[start : start + 50]))
+            world.store.flush(name)
+        written.set()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert world.store.count(name) == 600
