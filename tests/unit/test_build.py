@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reindex.build.lookup import hashed
-from reindex.build.spill import pack_id
 from reindex.errors import BuildError, CollectionNotFound, SpaceMismatch, TooManyDeletes
+from reindex.point_ids import pack_id
 from reindex.records import STAMP_KEY, Document, payload_hash, point_id, text_hash
 from tests.build_fixtures import (
     BUILD,

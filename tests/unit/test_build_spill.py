@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reindex.build.spill import KEY_BYTES, SortedRuns, pack_id, point_key, unpack_id
+from reindex.build.spill import SortedRuns
+from reindex.point_ids import KEY_BYTES, pack_id, point_key, unpack_id
 from reindex.records import PointId, point_id
 
 IDS = st.one_of(

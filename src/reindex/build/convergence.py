@@ -21,11 +21,12 @@ from reindex.build.embed import Embedder, RecentVectors
 from reindex.build.lookup import Lookup, Reader
 from reindex.build.plan import Batch, Target, Write
 from reindex.build.report import BuildReport, Counts
-from reindex.build.spill import KEY_BYTES, SortedRuns, point_key
+from reindex.build.spill import SortedRuns
 from reindex.build.threads import Channel, Stages
 from reindex.build.write import Writer
 from reindex.config import BuildSettings
 from reindex.errors import BuildError, RunStopped, SpaceMismatch
+from reindex.point_ids import KEY_BYTES, point_key
 from reindex.protocols import (
     DeadLetterSink,
     DocumentSource,

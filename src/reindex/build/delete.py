@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from reindex.build.spill import SortedRuns, pack_id
+from reindex.build.spill import SortedRuns
 from reindex.errors import TooManyDeletes
+from reindex.point_ids import pack_id
 from reindex.protocols import Store
 from reindex.records import PointId, Stamp
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from reindex.build.plan import Batch, Candidate, Need, Target, Task, Write
 from reindex.build.report import Counts
-from reindex.build.spill import SortedRuns, unpack_id
+from reindex.build.spill import SortedRuns
 from reindex.errors import BuildError
+from reindex.point_ids import unpack_id
 from reindex.protocols import Encoder
 from reindex.records import PayloadChange, Point, PointId, StoredPoint, Vector
 

@@ -9,7 +9,8 @@ from itertools import islice
 
 from reindex.build.plan import Batch, Candidate, Need, Refusal, Target, Task
 from reindex.build.report import Counts
-from reindex.build.spill import SortedRuns, point_key
+from reindex.build.spill import SortedRuns
+from reindex.point_ids import point_key
 from reindex.protocols import DeadLetterSink
 from reindex.records import STAMP_KEY, Document, PointId, StoredPoint
 
