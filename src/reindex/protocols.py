@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from reindex.records import (
+    CollectionDescription,
     CollectionInfo,
     CollectionSpec,
+    Copied,
     Document,
     Hit,
     PayloadChange,
@@ -165,6 +167,22 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release every collection."""
+
+
+@runtime_checkable
+class CarryingStore(Protocol):
+    """What a store can do beside `Store` if its collections may be other people's, too."""
+
+    def describe(self, name: str) -> CollectionDescription:
+        """All that the store knows of a collection, whoever made it."""
+
+    def carry_indexes(self, name: str, like: CollectionDescription) -> list[str]:
+        """Create the payload indexes of ``like`` that ``name`` lacks; returns their fields."""
+
+    def copy_vectors(
+        self, source: str, target: str, names: Sequence[str], *, page: int = 256
+    ) -> Iterator[Copied]:
+        """Copy the vectors ``names`` to the points of ``target`` that have the same ids."""
 
 
 class Catalog(Protocol):

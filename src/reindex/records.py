@@ -167,14 +167,62 @@ class StoredPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class VectorDescription:
+    """One of a collection's vectors. ``params`` is its configuration as the server's JSON has it.
+
+    ``dim`` and ``distance`` are None for a sparse vector.
+    """
+
+    name: str
+    kind: Literal["dense", "multi", "sparse"]
+    dim: int | None
+    distance: str | None
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionDescription:
+    """A collection as its server describes it, whoever made it.
+
+    ``settings`` are those that a new collection can be created with (shards, replicas, HNSW,
+    quantization, …), ``indexes`` the payload indexes (field -> type and parameters), both as the
+    server's JSON has them; ``owned`` names the vectors that belong to a model of ours.
+    """
+
+    name: str
+    points: int
+    vectors: tuple[VectorDescription, ...]
+    owned: tuple[str, ...]
+    settings: Mapping[str, Any]
+    indexes: Mapping[str, Mapping[str, Any]]
+    metadata: Mapping[str, Any]
+    status: str
+    problems: tuple[str, ...]
+    indexed_vectors: int | None
+    segments: int | None
+
+    @property
+    def unowned(self) -> tuple[VectorDescription, ...]:
+        """Vectors that somebody else keeps up: sparse ones, images."""
+        return tuple(vector for vector in self.vectors if vector.name not in self.owned)
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionSpec:
-    """How to create a collection. ``prefix_dim`` is None in the ``single`` layout."""
+    """How to create a collection. ``prefix_dim`` is None in the ``single`` layout.
+
+    ``vector`` names the slot of the full vector ("": the unnamed one); ``like`` is a collection
+    whose settings, payload indexes and unowned vectors the new one gets too.
+    """
 
     name: str
     dim: int
     layout: Layout
     prefix_dim: int | None
     metadata: Mapping[str, Any]
+    vector: str = ""
+    distance: str = "Cosine"
+    like: CollectionDescription | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +235,26 @@ class CollectionInfo:
     layout: Layout
     prefix_dim: int | None
     metadata: Mapping[str, Any]
+    vector: str = ""
+    distance: str = "Cosine"
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What became of points whose vectors were copied: ``absent`` ones are not in the target."""
+
+    written: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    absent: int = 0
+
+    def __add__(self, other: Copied) -> Copied:
+        return Copied(
+            self.written + other.written,
+            self.unchanged + other.unchanged,
+            self.removed + other.removed,
+            self.absent + other.absent,
+        )
 
 
 Condition = Mapping[str, Any]

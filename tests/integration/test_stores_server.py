@@ -18,7 +18,8 @@ from reindex.errors import CollectionExists, CollectionNotFound, StoreError, Sto
 from reindex.records import PayloadChange
 from reindex.stores import open_store
 from reindex.stores.edge import EdgeStore
-from reindex.stores.server import ServerStore, connect
+from reindex.stores.server import ServerStore
+from reindex.stores.server_client import connect
 from tests.store_fixtures import DIM, PREFIX_DIM, MemoryCatalog, points, seen_of, spec, stamp
 
 Answer = tuple[int, dict[str, str], Any]

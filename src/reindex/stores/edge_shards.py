@@ -102,6 +102,11 @@ class Shards:
     def create(self, spec: CollectionSpec) -> None:
         """Make the folder under another name, then rename it: it is there whole or not at all."""
         shape = Shape.of(spec)
+        if spec.vector or spec.distance != "Cosine":
+            raise StoreError(
+                f"collection {spec.name!r}: the embedded store keeps the full vector unnamed and "
+                f"compares by cosine; asked for {spec.vector!r} and {spec.distance}."
+            )
         if not _NAME.fullmatch(spec.name):
             raise StoreError(
                 f"collection {spec.name!r}: expected a name of letters, digits, '_', '-' and '.', "

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from reindex.errors import StoreError
 from reindex.records import (
+    PREFIX_VECTOR,
     STAMP_KEY,
     CollectionSpec,
     Hit,
@@ -27,6 +28,8 @@ from reindex.records import (
 
 FULL_VECTOR = ""
 """Qdrant's unnamed default slot: what plain clients read."""
+DISTANCES = ("Cosine", "Dot")
+"""Equal for vectors of unit length; others rank otherwise, or the smaller score first."""
 STAMP_FIELDS = tuple(f"{STAMP_KEY}.{name}" for name in Stamp.__slots__)
 BUILD_FIELD, REV_FIELD = f"{STAMP_KEY}.build", f"{STAMP_KEY}.rev"
 MAX_NORM_ERROR = 1e-3
@@ -42,10 +45,16 @@ Seen = tuple[str, int] | None
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The vectors of a collection. ``prefix_dim`` is None in the ``single`` layout."""
+    """The vectors of a collection. ``prefix_dim`` is None in the ``single`` layout.
+
+    ``vector`` is the slot of the full one; the two distances are one and the same for ours, which
+    are of unit length.
+    """
 
     dim: int
     prefix_dim: int | None
+    vector: str = FULL_VECTOR
+    distance: str = "Cosine"
 
     @classmethod
     def of(cls, spec: CollectionSpec) -> Shape:
@@ -58,7 +67,13 @@ class Shape:
                 f"prefix_dim {spec.prefix_dim}. Expected 1 <= prefix_dim <= dim for 'two-stage', "
                 "and no prefix_dim for 'single'."
             )
-        return cls(spec.dim, spec.prefix_dim)
+        if spec.vector == PREFIX_VECTOR or spec.distance not in DISTANCES:
+            raise StoreError(
+                f"collection {spec.name!r}: full vector {spec.vector!r}, distance "
+                f"{spec.distance!r}. Expected another name than {PREFIX_VECTOR!r} and one of "
+                f"{', '.join(DISTANCES)}."
+            )
+        return cls(spec.dim, spec.prefix_dim, spec.vector, spec.distance)
 
     @property
     def layout(self) -> Layout:
@@ -168,10 +183,13 @@ def key_of(stamp: Stamp | None) -> Seen:
     return (stamp.build, stamp.rev) if stamp else None
 
 
-def stored_point(id: object, payload: Payload | None, vector: object) -> StoredPoint:
+def stored_point(
+    id: object, payload: Payload | None, vector: object, slot: str = FULL_VECTOR
+) -> StoredPoint:
     """An engine's record as a `StoredPoint`; takes the stamp out of ``payload``.
 
-    ``id`` is an int, a UUID object or text; ``vector`` a list, a dict of named ones, or None.
+    ``id`` is an int, a UUID object or text; ``vector`` a list, a dict of named ones (the full one
+    is ``slot``), or None.
     """
     stamp = Stamp.from_payload(payload)
     plain = payload if payload is not None else {}
@@ -179,7 +197,7 @@ def stored_point(id: object, payload: Payload | None, vector: object) -> StoredP
     point_id = id if isinstance(id, int) else str(id)
     if vector is None:  # the common case, and this function is half the cost of a look-up
         return StoredPoint(point_id, stamp, plain)
-    full = vector.get(FULL_VECTOR) if isinstance(vector, Mapping) else vector
+    full = vector.get(slot) if isinstance(vector, Mapping) else vector
     return StoredPoint(
         point_id, stamp, plain, None if full is None else np.asarray(full, dtype=np.float32)
     )

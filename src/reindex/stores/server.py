@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -17,8 +16,10 @@ from reindex.errors import (
 from reindex.records import (
     PREFIX_VECTOR,
     STAMP_KEY,
+    CollectionDescription,
     CollectionInfo,
     CollectionSpec,
+    Copied,
     Hit,
     PayloadChange,
     Point,
@@ -31,7 +32,6 @@ from reindex.records import (
 from reindex.stores import refuse_options
 from reindex.stores import server_requests as requests
 from reindex.stores.layout import (
-    FULL_VECTOR,
     Seen,
     Shape,
     by_seen,
@@ -42,57 +42,28 @@ from reindex.stores.layout import (
     key_of,
     prefix_of,
     stacked,
-    stamped,
     stored_point,
 )
 from reindex.stores.retry import Retry
+from reindex.stores.server_carry import Carrier, creation
 from reindex.stores.server_connection import Connection, check_version
+from reindex.stores.server_models import model_filter, payload_overwrite, point_structs
 
 if TYPE_CHECKING:
-    from qdrant_client import QdrantClient, models
+    from qdrant_client import QdrantClient
 
-    from reindex.config import QdrantSettings, Settings
+    from reindex.config import Settings
     from reindex.protocols import Catalog
 
-logger = logging.getLogger(__name__)
 _READ_BATCH = 1000
 
 
 def open_store(settings: Settings, catalog: Catalog) -> ServerStore:  # noqa: ARG001
     """The store ``server``, which keeps its own catalog. A `stores.StoreFactory`."""
+    from reindex.stores.server_client import connect
+
     refuse_options(settings)
     return connect(settings.qdrant, settings.qdrant_api_key())
-
-
-def connect(settings: QdrantSettings, api_key: str | None) -> ServerStore:
-    """Connect as ``[qdrant]`` says; falls back to REST where the gRPC port does not answer.
-
-    Raises:
-        StoreTooOld: the server is older than 1.17.
-        StoreError: the server does not answer.
-    """
-    from qdrant_client import QdrantClient
-
-    def client(prefer_grpc: bool) -> QdrantClient:
-        return QdrantClient(
-            url=settings.url,
-            api_key=api_key,
-            timeout=settings.timeout,
-            grpc_port=settings.grpc_port,
-            prefer_grpc=prefer_grpc,
-            check_compatibility=False,  # what we need is checked below, and refused, not warned of
-        )
-
-    if settings.prefer_grpc:
-        over_grpc = client(True)
-        try:
-            over_grpc.info()
-        except Exception:
-            over_grpc.close()
-            logger.warning("gRPC port %d does not answer; using REST.", settings.grpc_port)
-        else:
-            return ServerStore(over_grpc, attempts=settings.attempts)
-    return ServerStore(client(False), attempts=settings.attempts)
 
 
 class ServerStore:
@@ -116,31 +87,30 @@ class ServerStore:
         self._client = client
         connection = Connection(Retry(attempts, sleep), self._forget)
         self._read, self._write = connection.read, connection.write
+        self._carrier = Carrier(client, connection)
         self._shapes: dict[str, Shape] = {}
         self._indexed: set[str] = set()
         check_version(self._read(None, client.info).version)
 
     def create(self, spec: CollectionSpec) -> None:
         """Create a collection: one request, so it is there whole or not at all."""
-        from qdrant_client import models
-
         shape = Shape.of(spec)
         if spec.name in self.aliases():
             raise AliasConflict(f"{spec.name!r} is an alias; a collection cannot have its name.")
         if spec.name in self.collections():
             raise CollectionExists(f"there is a collection {spec.name!r} already.")
-        slots = {n: models.VectorParams(**given) for n, given in requests.vectors(shape).items()}
-        vectors = slots if shape.prefix_dim else slots[FULL_VECTOR]
+        metadata = {**spec.metadata, **({requests.VECTOR: spec.vector} if spec.vector else {})}
         request = partial(
-            self._client.create_collection, spec.name, vectors, metadata=dict(spec.metadata)
-        )
+            self._client.create_collection, spec.name, metadata=metadata,
+            **creation(shape, spec.like),
+        )  # fmt: skip
         try:
             self._read(spec.name, request)
         except StoreError:
             # a first try may have succeeded and its answer been lost
             if spec.name not in self.collections():
                 raise
-            if self.info(spec.name).metadata != spec.metadata:
+            if self.info(spec.name).metadata != metadata:
                 raise CollectionExists(f"somebody else created {spec.name!r} just now.") from None
 
     def drop(self, name: str) -> None:
@@ -166,12 +136,16 @@ class ServerStore:
         config = self._read(name, partial(self._client.get_collection, name)).config
         points = self.count(name)
         metadata = dict(config.metadata or {})
-        return CollectionInfo(name, points, shape.dim, shape.layout, shape.prefix_dim, metadata)
+        return CollectionInfo(
+            name, points, shape.dim, shape.layout, shape.prefix_dim, metadata, shape.vector,
+            shape.distance,
+        )  # fmt: skip
 
     def set_metadata(self, name: str, metadata: Mapping[str, Any]) -> None:
         """Merge ``metadata`` into the collection's, shallowly (as the server itself does)."""
-        self._shape(name)
+        self._check_exists(name)
         self._read(name, partial(self._client.update_collection, name, metadata=dict(metadata)))
+        self._shapes.pop(name, None)  # they say which vector is ours
 
     def aliases(self) -> dict[str, str]:
         """alias -> physical collection."""
@@ -205,7 +179,7 @@ class ServerStore:
         shape = self._shape(name)
         stacked(name, points, shape)  # all are checked before the first is written
         for batch in chunks(points, shape.batch):
-            made = _points(name, batch, shape)
+            made = point_structs(name, batch, shape)
             mode = models.UpdateMode.INSERT_ONLY
             self._write(name, partial(self._client.upsert, name, made, update_mode=mode))
 
@@ -220,9 +194,9 @@ class ServerStore:
         self._index_stamps(name)
         upsert = partial(self._client.upsert, update_mode=models.UpdateMode.UPDATE_ONLY)
         for key, group in by_seen(name, points, seen).items():
-            condition = _filter(requests.unchanged(key))
+            condition = model_filter(requests.unchanged(key))
             for batch in chunks(group, shape.batch):
-                made = _points(name, batch, shape)
+                made = point_structs(name, batch, shape)
                 self._write(name, partial(upsert, name, made, update_filter=condition))
 
     def update_payload(
@@ -232,7 +206,7 @@ class ServerStore:
         shape = self._shape(name)
         self._index_stamps(name)
         operations = [
-            _new_payload(change, key)
+            payload_overwrite(change, key)
             for key, group in by_seen(name, changes, seen).items()
             for change in group
         ]
@@ -248,7 +222,7 @@ class ServerStore:
             groups.setdefault(key_of(stamp), []).append(point_id)
         for key, ids in groups.items():
             for batch in chunks(ids, _READ_BATCH):
-                doomed = _filter(requests.unchanged(key, batch))
+                doomed = model_filter(requests.unchanged(key, batch))
                 self._write(name, partial(self._client.delete, name, doomed))
 
     def retrieve(
@@ -260,12 +234,14 @@ class ServerStore:
         with_vector: bool = False,
     ) -> dict[PointId, StoredPoint]:
         """The points that exist among ``ids``; the stamp always comes along."""
-        self._shape(name)
-        wanted = requests.wanted(with_payload, with_vector)
+        slot = self._shape(name).vector
+        wanted = requests.wanted(with_payload, with_vector, slot)
         found: dict[PointId, StoredPoint] = {}
         for batch in chunks(ids, _READ_BATCH):
             request = partial(self._client.retrieve, name, list(batch), **wanted)
-            points = [stored_point(r.id, r.payload, r.vector) for r in self._read(name, request)]
+            points = [
+                stored_point(r.id, r.payload, r.vector, slot) for r in self._read(name, request)
+            ]
             found.update((point.id, point) for point in points)
         return found
 
@@ -278,14 +254,16 @@ class ServerStore:
         with_vector: bool = False,
     ) -> Iterator[list[StoredPoint]]:
         """All points in pages, ids ascending: integers first, then UUIDs."""
-        self._shape(name)  # an unknown name is told here, not at the first page
-        return self._pages(name, limit=page, **requests.wanted(with_payload, with_vector))
+        slot = self._shape(name).vector  # an unknown name is told here, not at the first page
+        wanted = requests.wanted(with_payload, with_vector, slot)
+        return self._pages(name, slot, limit=page, **wanted)
 
     def missing_vectors(self, name: str) -> set[PointId]:
         """Ids of points that lack one of the layout's vectors."""
-        incomplete = _filter(requests.lacking(list(requests.vectors(self._shape(name)))))
+        shape = self._shape(name)
+        incomplete = model_filter(requests.lacking(list(requests.vectors(shape))))
         request = {"with_payload": False, "with_vectors": False, "scroll_filter": incomplete}
-        pages = self._pages(name, limit=_READ_BATCH, **request)
+        pages = self._pages(name, shape.vector, limit=_READ_BATCH, **request)
         return {point.id for page in pages for point in page}
 
     def search(self, name: str, vector: Vector, plan: SearchPlan) -> list[Hit]:
@@ -295,12 +273,13 @@ class ServerStore:
         shape = self._shape(name)
         query = checked_query(name, vector, shape)
         checked_plan(name, plan)
-        chosen = _filter(requests.where(plan.where)) if plan.where else None
+        chosen = model_filter(requests.where(plan.where)) if plan.where else None
         params = models.SearchParams(hnsw_ef=plan.hnsw_ef, exact=plan.exact)
         request = partial(
             self._client.query_points,
             name,
             query.tolist(),
+            using=shape.vector or None,
             query_filter=chosen,
             search_params=params,
             limit=plan.k,
@@ -327,28 +306,54 @@ class ServerStore:
         """Nothing to do: a write is in the server's log before it is acknowledged."""
         self._shape(name)
 
+    # -- collections that somebody else made, and what a new one takes over from an old one
+
+    def describe(self, name: str) -> CollectionDescription:
+        """All that the server knows of a collection, whoever made it."""
+        self._check_exists(name)
+        return self._carrier.describe(name)
+
+    def carry_indexes(self, name: str, like: CollectionDescription) -> list[str]:
+        """Create the payload indexes of ``like`` that ``name`` lacks; returns their fields."""
+        return self._carrier.carry_indexes(name, like)
+
+    def copy_vectors(
+        self, source: str, target: str, names: Sequence[str], *, page: int = 256
+    ) -> Iterator[Copied]:
+        """Copy the vectors ``names`` to the points of ``target`` that have the same ids.
+
+        Yields what was done with each page. Idempotent: equal vectors are not written again, so an
+        interrupted copy is simply run again.
+        """
+        return self._carrier.copy_vectors(source, target, names, page=page)
+
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
 
-    def _pages(self, name: str, **request: Any) -> Iterator[list[StoredPoint]]:
+    def _pages(self, name: str, slot: str, **request: Any) -> Iterator[list[StoredPoint]]:
         offset: Any = None
         while True:
             ask = partial(self._client.scroll, name, offset=offset, **request)
             records, offset = self._read(name, ask)
             if records:
-                yield [stored_point(r.id, r.payload, r.vector) for r in records]
+                yield [stored_point(r.id, r.payload, r.vector, slot) for r in records]
             if offset is None:
                 return
 
     def _shape(self, name: str) -> Shape:
         """The collection's dimensions, asked for once; an alias is no collection."""
         if name not in self._shapes:
-            if name not in self.collections():
-                raise CollectionNotFound(f"there is no collection {name!r} on the server.")
+            self._check_exists(name)
             config = self._read(name, partial(self._client.get_collection, name)).config
-            self._shapes[name] = requests.shape_of(name, config.params.vectors)
+            self._shapes[name] = requests.shape_of(
+                name, config.params.vectors, config.metadata or {}
+            )
         return self._shapes[name]
+
+    def _check_exists(self, name: str) -> None:
+        if name not in self.collections():
+            raise CollectionNotFound(f"there is no collection {name!r} on the server.")
 
     def _forget(self, name: str) -> None:
         self._shapes.pop(name, None)
@@ -366,31 +371,3 @@ class ServerStore:
             create = partial(self._client.create_payload_index, name, field, schema)
             self._write(name, create)
         self._indexed.add(name)
-
-
-def _points(name: str, points: Sequence[Point], shape: Shape) -> list[models.PointStruct]:
-    from qdrant_client import models
-
-    full = stacked(name, points, shape)
-    slots: list[dict[str, Any]] = [{FULL_VECTOR: row} for row in full.tolist()]
-    if shape.prefix_dim is not None:
-        for named, row in zip(slots, prefix_of(full, shape.prefix_dim).tolist(), strict=True):
-            named[PREFIX_VECTOR] = row
-    return [
-        models.PointStruct(id=point.id, vector=named, payload=stamped(point))
-        for point, named in zip(points, slots, strict=True)
-    ]
-
-
-def _new_payload(change: PayloadChange, seen: Seen) -> models.OverwritePayloadOperation:
-    from qdrant_client import models
-
-    condition = _filter(requests.unchanged(seen, [change.id]))
-    payload = models.SetPayload(payload=stamped(change), filter=condition)
-    return models.OverwritePayloadOperation(overwrite_payload=payload)
-
-
-def _filter(given: requests.Json) -> models.Filter:
-    from qdrant_client import models
-
-    return models.Filter.model_validate(given)

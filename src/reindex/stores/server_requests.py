@@ -18,6 +18,8 @@ from reindex.stores.layout import (
 )
 
 Json = dict[str, Any]
+VECTOR, ADOPTED = "vector", "adopted"
+"""Keys of a collection's metadata: its full vector's slot; that it was made by somebody else."""
 STAMP_INDEXES: dict[str, Json] = {
     BUILD_FIELD: {"type": "keyword", "on_disk": True, "enable_hnsw": False},
     REV_FIELD: {"type": "integer", "lookup": True, "range": False, "on_disk": True},
@@ -29,32 +31,39 @@ On disk, and without links in the graph: nobody searches by them."""
 def vectors(shape: Shape) -> dict[str, Json]:
     """slot -> parameters; with a prefix to search first, only it has a graph and stays in memory.
 
-    Cosine, because plain clients refuse to read a collection with another distance.
+    Cosine, because plain clients refuse to read a collection with another distance than theirs.
     """
+    full: Json = {"size": shape.dim, "distance": shape.distance}
     if shape.prefix_dim is None:
-        return {FULL_VECTOR: {"size": shape.dim, "distance": "Cosine"}}
-    full = {"size": shape.dim, "distance": "Cosine", "on_disk": True, "hnsw_config": {"m": 0}}
-    prefix = {"size": shape.prefix_dim, "distance": "Cosine"}
-    return {FULL_VECTOR: full, PREFIX_VECTOR: prefix}
+        return {shape.vector: full}
+    full |= {"on_disk": True, "hnsw_config": {"m": 0}}
+    prefix = {"size": shape.prefix_dim, "distance": shape.distance}
+    return {shape.vector: full, PREFIX_VECTOR: prefix}
 
 
-def shape_of(name: str, vectors: Any) -> Shape:
-    """The shape that a collection's vector parameters (one, or a dict of named ones) describe."""
-    slots = vectors if isinstance(vectors, Mapping) else {FULL_VECTOR: vectors}
-    if slots.get(FULL_VECTOR) is None:
+def shape_of(name: str, vectors: Any, metadata: Mapping[str, Any]) -> Shape:
+    """The shape that a collection's vector parameters (one, or a dict of named ones) describe.
+
+    The metadata say which vector is ours; else it is the unnamed one, else the only one.
+    """
+    slots = dict(vectors) if isinstance(vectors, Mapping) else {FULL_VECTOR: vectors}
+    prefix = None if ADOPTED in metadata else slots.pop(PREFIX_VECTOR, None)
+    only = next(iter(slots)) if len(slots) == 1 else FULL_VECTOR
+    slot = metadata.get(VECTOR, FULL_VECTOR if FULL_VECTOR in slots else only)
+    found = slots.get(slot)
+    if found is None or found.multivector_config is not None:
         raise StoreError(
-            f"collection {name!r} has the vectors {sorted(slots)}; expected an unnamed default "
-            "vector. Use a collection that was made by reindex, or build a new one."
+            f"collection {name!r} has the dense vectors {sorted(slots)}; expected one of one "
+            f"vector a point, {slot!r}. Name the right one: reindex adopt {name} --vector NAME"
         )
-    prefix = slots.get(PREFIX_VECTOR)
-    return Shape(slots[FULL_VECTOR].size, prefix.size if prefix else None)
+    return Shape(found.size, prefix.size if prefix else None, slot, str(found.distance.value))
 
 
-def wanted(with_payload: bool, with_vector: bool) -> Json:
+def wanted(with_payload: bool, with_vector: bool, slot: str = FULL_VECTOR) -> Json:
     """What a read brings along: always the stamp."""
     return {
         "with_payload": True if with_payload else [STAMP_KEY],
-        "with_vectors": [FULL_VECTOR] if with_vector else False,
+        "with_vectors": [slot] if with_vector else False,
     }
 
 

@@ -1,0 +1,46 @@
+"""From ``[qdrant]`` to a store over a connected client."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from reindex.stores.server import ServerStore
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+
+    from reindex.config import QdrantSettings
+
+logger = logging.getLogger(__name__)
+
+
+def connect(settings: QdrantSettings, api_key: str | None) -> ServerStore:
+    """Connect as ``[qdrant]`` says; falls back to REST where the gRPC port does not answer.
+
+    Raises:
+        StoreTooOld: the server is older than 1.17.
+        StoreError: the server does not answer.
+    """
+    from qdrant_client import QdrantClient
+
+    def client(prefer_grpc: bool) -> QdrantClient:
+        return QdrantClient(
+            url=settings.url,
+            api_key=api_key,
+            timeout=settings.timeout,
+            grpc_port=settings.grpc_port,
+            prefer_grpc=prefer_grpc,
+            check_compatibility=False,  # what we need is checked below, and refused, not warned of
+        )
+
+    if settings.prefer_grpc:
+        over_grpc = client(True)
+        try:
+            over_grpc.info()
+        except Exception:
+            over_grpc.close()
+            logger.warning("gRPC port %d does not answer; using REST.", settings.grpc_port)
+        else:
+            return ServerStore(over_grpc, attempts=settings.attempts)
+    return ServerStore(client(False), attempts=settings.attempts)
