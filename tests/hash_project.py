@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reindex.config import load_settings
+from reindex.config import Settings, load_settings
 from reindex.config.template import render_config
 from reindex.registry import REGISTRY_NAME, Registry
 from reindex.registry.ledger import Version
@@ -24,11 +24,24 @@ def encoder_of(version: str) -> HashEncoder:
 
 
 class HashWorkspace(Workspace):
-    """A `Workspace` whose versions embed by hash, so that no model is needed."""
+    """A `Workspace` whose versions embed by hash, so that no model is needed.
+
+    ``encoders`` are all that were asked for, with their counts.
+    """
+
+    def __init__(self, settings: Settings, **given: Any) -> None:
+        super().__init__(settings, **given)
+        self.encoders: list[HashEncoder] = []
 
     def encoder(self, version: Version, **_: Any) -> Any:
         """The version's hash encoder."""
-        return encoder_of(version.name)
+        self.encoders.append(encoder_of(version.name))
+        return self.encoders[-1]
+
+    @property
+    def embedded(self) -> int:
+        """Texts that were embedded so far."""
+        return sum(encoder.texts for encoder in self.encoders)
 
     def retriever(self) -> Retriever:
         """A retriever over what is live."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from reindex.build import BuildReport
     from reindex.evaluation.compare import Comparison
     from reindex.stages.promoting import Promoted
+    from reindex.stages.syncing import Synced
     from reindex.stages.training import Trained
     from reindex.stages.upkeep import Cleaned, Status
 
@@ -99,6 +100,15 @@ class Project(Workspace):
         from reindex.stages.building import build
 
         return build(self, version, allow_deletes=allow_deletes)
+
+    def sync(
+        self, *versions: str, every: bool = False, allow_deletes: bool = False,
+        dry_run: bool = False,
+    ) -> list[Synced]:  # fmt: skip
+        """Bring what serves (or ``versions``, or every collection) in step with the source."""
+        from reindex.stages.syncing import sync
+
+        return sync(self, versions, every=every, allow_deletes=allow_deletes, dry_run=dry_run)
 
     def compare(
         self, version: str, *, against: str | None = None

@@ -15,7 +15,9 @@ from reindex.cli.output import emit_json
 @click.option("--name", help="Name of the project: its collections are <name>--v1, …")
 @click.option("--source", type=Path, help="Documents: a BEIR folder, or a file or glob.")
 @click.option(
-    "--kind", type=click.Choice(["beir", "jsonl", "csv", "parquet"]), help="What the source is."
+    "--kind",
+    type=click.Choice(["beir", "jsonl", "csv", "parquet", "sql"]),
+    help="What the source is.",
 )
 @click.option("--base", help="Base model: Hub id, local folder, or package:NAME.")
 @click.option("--adopt", is_flag=True, help="Also register the base model as v1 (no training).")

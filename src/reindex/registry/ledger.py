@@ -63,6 +63,7 @@ class BuiltCollection:
     complete: bool
     writes: int
     oversampling: int | None
+    calibrated_writes: int
     created_at: str
     built_at: str | None
 

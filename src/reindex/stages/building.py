@@ -19,20 +19,28 @@ from reindex.workspace import Workspace
 
 CALIBRATION_QUERIES = 200
 
+CALIBRATION_LASTS = 0.05
+"""Share of the points that may change before the first stage is measured again."""
 
-def build(workspace: Workspace, name: str, *, allow_deletes: bool = False) -> BuildReport:
-    """Converge the version's collection with the source. Run it again after any interruption."""
+
+def build(
+    workspace: Workspace, name: str, *, allow_deletes: bool = False, kind: str = "build"
+) -> BuildReport:
+    """Converge the version's collection with the source. Run it again after any interruption.
+
+    ``kind`` is what the run is called in the registry.
+    """
     version = workspace.registry.version(name)
     encoder = workspace.encoder(version, tune=True)
     collection = workspace.settings.collection(name)
-    with workspace.registry.run("build", name) as (run, details):
+    with workspace.registry.run(kind, name) as (run, details):
         built = _ensure_collection(workspace, version, collection)
         workspace.store.info(
             collection
         )  # held by another process: raises before anything is marked
         # until the end nobody may take the collection for complete, also if this process dies
         workspace.registry.update_collection(collection, complete=False)
-        dead = workspace.dead_letters(f"build-{run.id}")
+        dead = workspace.dead_letters(f"{kind}-{run.id}")
         with dead:
             report = converge(
                 workspace.source,
@@ -48,8 +56,8 @@ def build(workspace: Workspace, name: str, *, allow_deletes: bool = False) -> Bu
                 progress=workspace.progress,
             )
         details.update(asdict(report), dead_letters=dead.summary(), threads=_tuning(encoder))
-        written = _record(workspace, built, report)
-        if written or built.oversampling is None:
+        _record(workspace, built, report)
+        if _needs_calibration(workspace, collection):
             details["calibration"] = _calibrate(workspace, encoder, collection)
     return report
 
@@ -126,8 +134,8 @@ def _metadata(workspace: Workspace, built: BuiltCollection) -> dict[str, Any]:
     }
 
 
-def _record(workspace: Workspace, built: BuiltCollection, report: BuildReport) -> int:
-    """Write down coverage and how much was changed; returns the latter.
+def _record(workspace: Workspace, built: BuiltCollection, report: BuildReport) -> None:
+    """Write down coverage and how much was changed.
 
     What a run that died had written before is not known, so then all points count as changed:
     a comparison made earlier no longer speaks for this collection.
@@ -146,7 +154,14 @@ def _record(workspace: Workspace, built: BuiltCollection, report: BuildReport) -
             complete=report.complete,
             built_at=registry.now(),
         )
-    return written
+
+
+def _needs_calibration(workspace: Workspace, collection: str) -> bool:
+    """Whether there is no figure yet, or too much of the collection has changed since."""
+    built = workspace.registry.collection(collection)
+    if built is None or built.oversampling is None:
+        return True
+    return built.writes - built.calibrated_writes > CALIBRATION_LASTS * built.points
 
 
 def _calibrate(workspace: Workspace, encoder: Encoder, collection: str) -> dict[str, Any]:
@@ -160,7 +175,12 @@ def _calibrate(workspace: Workspace, encoder: Encoder, collection: str) -> dict[
     chosen: Calibration = choose_oversampling(
         workspace.store, collection, vectors, k=workspace.settings.evaluation.k, keep=keep
     )
-    workspace.registry.update_collection(collection, oversampling=chosen.oversampling)
+    built = workspace.registry.collection(collection)
+    workspace.registry.update_collection(
+        collection,
+        oversampling=chosen.oversampling,
+        calibrated_writes=built.writes if built else 0,
+    )
     return {"oversampling": chosen.oversampling, "overlap": chosen.overlap}
 
 

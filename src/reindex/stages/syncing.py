@@ -1,0 +1,167 @@
+"""Keeping collections in step with the source: those that serve, and those that may soon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from reindex.build import BuildReport, converge
+from reindex.build.rehearsal import REV, BlankEncoder, rehearsal
+from reindex.errors import BuildError, ReindexError, RunStopped
+from reindex.promotion import previous_collection, reconcile
+from reindex.registry.ledger import BuiltCollection
+from reindex.stages.building import build
+from reindex.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What became of one collection: a report, or the error that ended its run.
+
+    In a dry run the report says what would change; ``embedded`` is then an upper bound, because
+    equal texts far apart are counted twice.
+    """
+
+    collection: str
+    version: str
+    role: str
+    report: BuildReport | None
+    error: ReindexError | None
+    dry_run: bool = False
+
+    @property
+    def changed(self) -> int:
+        """Points written or deleted."""
+        done = self.report
+        if done is None:
+            return 0
+        return done.inserted + done.updated + done.payload_only + done.deleted
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        error = None if self.error is None else str(self.error)
+        return {
+            "collection": self.collection, "version": self.version, "role": self.role,
+            "report": self.report, "error": error, "dry_run": self.dry_run,
+        }  # fmt: skip
+
+
+def sync(
+    workspace: Workspace,
+    versions: Sequence[str] = (),
+    *,
+    every: bool = False,
+    allow_deletes: bool = False,
+    dry_run: bool = False,
+) -> list[Synced]:
+    """Converge collections with the source, one after the other, the live one first.
+
+    Args:
+        workspace: the project.
+        versions: whose collections; empty: what is live and, within the hold-over, what was live
+            before.
+        every: all collections that there are, candidates too.
+        allow_deletes: as in `build`.
+        dry_run: say what would change; nothing is embedded or written.
+
+    Raises:
+        BuildError: there is nothing to keep in step, or a version has no collection.
+        ReindexError: whatever concerns the source or the whole run. What concerns one collection
+            is in its `Synced.error`, and the others go on.
+    """
+    targets = _targets(workspace, versions, every=every)
+    return [
+        _one(workspace, item, role, allow_deletes=allow_deletes, dry_run=dry_run)
+        for item, role in targets
+    ]
+
+
+def _one(
+    workspace: Workspace, item: BuiltCollection, role: str, *, allow_deletes: bool, dry_run: bool
+) -> Synced:
+    report, error = None, None
+    try:
+        if dry_run:
+            report = _rehearse(workspace, item, allow_deletes=allow_deletes)
+        else:
+            report = build(workspace, item.version, allow_deletes=allow_deletes, kind="sync")
+    except RunStopped:
+        raise
+    except ReindexError as failure:
+        error = failure
+    return Synced(item.name, item.version, role, report, error, dry_run)
+
+
+def _rehearse(workspace: Workspace, item: BuiltCollection, *, allow_deletes: bool) -> BuildReport:
+    dim = workspace.store.info(item.name).dim
+    dead = workspace.dead_letters(f"dry-run-{item.version}")
+    with dead:
+        return converge(
+            workspace.source,
+            BlankEncoder(item.space, item.encoding, dim),
+            rehearsal(workspace.store),
+            item.name,
+            build=item.build,
+            rev=REV,
+            dead=dead,
+            settings=workspace.settings.build,
+            batch_size=workspace.settings.embed.batch_size,
+            allow_deletes=allow_deletes,
+            progress=workspace.progress,
+        )
+
+
+def _targets(
+    workspace: Workspace, versions: Sequence[str], *, every: bool
+) -> list[tuple[BuiltCollection, str]]:
+    registry, alias = workspace.registry, workspace.settings.alias
+    reconcile(registry, workspace.store)
+    live = workspace.live_collection()
+    previous = previous_collection(registry, alias, live)
+    present = set(workspace.store.collections())
+    roles = {live: "live", previous: "previous"}
+    known = {item.name: item for item in registry.all_collections() if item.name in present}
+    if every:
+        wanted: Iterable[BuiltCollection] = known.values()
+    elif versions:
+        wanted = _named(workspace, versions, known)
+    else:
+        held = previous if _held_over(workspace, previous) else None
+        wanted = [known[name] for name in (live, held) if name in known]
+    order = {live: 0, previous: 1}
+    chosen = sorted(wanted, key=lambda item: order.get(item.name, 2))
+    if not chosen:
+        raise BuildError(
+            "Nothing is live yet, so there is nothing to keep in step. Promote a first version, "
+            "name one (reindex sync v1), or take all collections (--all)."
+        )
+    roles = {live: "live", previous: "previous"}
+    return [(item, roles.get(item.name, "candidate")) for item in chosen]
+
+
+def _named(
+    workspace: Workspace, versions: Sequence[str], known: Mapping[str, BuiltCollection]
+) -> list[BuiltCollection]:
+    found = []
+    for name in dict.fromkeys(versions):
+        workspace.registry.version(name)
+        item = known.get(workspace.settings.collection(name))
+        if item is None:
+            raise BuildError(
+                f"{name} has no collection to keep in step. Build it: reindex build {name}"
+            )
+        found.append(item)
+    return found
+
+
+def _held_over(workspace: Workspace, previous: str | None) -> bool:
+    """Whether the previous collection was live within the hold-over, by the history."""
+    left = [
+        datetime.fromisoformat(flip.finished_at)
+        for flip in workspace.registry.promotions(state="done")
+        if flip.from_collection == previous and flip.finished_at
+    ]
+    hold_over = timedelta(days=workspace.settings.retention.hold_over_days)
+    return bool(left) and datetime.now(UTC) - max(left) < hold_over
