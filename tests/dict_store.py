@@ -94,7 +94,7 @@ class DictStore:
                     vector = self._points[name][change.id].vector
                     self._put(name, change.id, change.payload, change.stamp, vector)
 
-    def delete(self, name: str, seen: Mapping[PointId, Stamp]) -> None:
+    def delete(self, name: str, seen: Mapping[PointId, Stamp | None]) -> None:
         with self._lock:
             for id, stamp in seen.items():
                 if self._same(name, id, stamp):

@@ -56,6 +56,36 @@ class DocumentSource(Protocol):
         """How many documents there are, where that is cheap to know."""
 
 
+@runtime_checkable
+class RereadableSource(DocumentSource, Protocol):
+    """A source that can be asked again for some of its documents."""
+
+    def current(self, ids: Sequence[int | str]) -> Mapping[int | str, Document | None]:
+        """The documents as they are now, by id.
+
+        An id that the source no longer has is left out; one whose row makes no document is None.
+        """
+
+
+@runtime_checkable
+class CopiedSource(RereadableSource, Protocol):
+    """Another collection: what it gives takes points over from whatever source they came.
+
+    Attributes:
+        mirror: it is the whole truth, so every stamped point that it lacks is deleted; otherwise
+            only points that came from it.
+    """
+
+    mirror: bool
+
+
+class Tombstones(Protocol):
+    """Knows which points were deleted by single writes."""
+
+    def deleted(self, ids: Sequence[PointId]) -> Mapping[PointId, int]:
+        """Those of ``ids`` whose last single write was a delete, with its rev."""
+
+
 class Encoder(Protocol):
     """Turns texts into unit vectors of one space."""
 
@@ -130,8 +160,8 @@ class Store(Protocol):
     ) -> None:
         """Overwrite payload and stamp, keep the vectors; conditional as ``update``."""
 
-    def delete(self, name: str, seen: Mapping[PointId, Stamp]) -> None:
-        """Delete points whose build and rev are still those of ``seen``."""
+    def delete(self, name: str, seen: Mapping[PointId, Stamp | None]) -> None:
+        """Delete points whose build and rev are still those of ``seen`` (None: still no stamp)."""
 
     def retrieve(
         self,

@@ -26,6 +26,9 @@ Qrels = Mapping[str, Mapping[str, int]]
 
 Layout = Literal["two-stage", "single"]
 STAMP_KEY = "_reindex"
+INDEXER_SOURCE = "indexer"
+"""The source of what single writes put beside files: only they change or delete it."""
+
 PREFIX_VECTOR = "prefix"
 ID_NAMESPACE = uuid.UUID("0b8f4f4e-5f0a-5e0b-9d5b-3c1f6a2f7d10")
 _MAX_UINT64 = 2**64 - 1
@@ -68,11 +71,16 @@ def point_id(document_id: int | str) -> PointId:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text to retrieve. ``payload`` is stored as it is; ``text`` is what is embedded."""
+    """One text to retrieve. ``payload`` is stored as it is; ``text`` is what is embedded.
+
+    ``rev`` is the write that made it, where the source knows (0: somebody whose writes have no
+    number); None: whatever a run reads is as new as the run.
+    """
 
     id: int | str
     text: str
     payload: Payload
+    rev: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +113,8 @@ class TrainingExample:
 class Stamp:
     """What reindex writes beside the payload, under ``_reindex``.
 
-    ``id`` is the source's own id; ``rev`` is the registry's number of the run that wrote the
-    point, so a higher ``rev`` is a newer write.
+    ``id`` is the source's own id; ``rev`` is the registry's number of the run or the single write
+    that the content came by, so a higher ``rev`` is a newer write.
     """
 
     id: int | str

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Self
 
 from reindex.config import Settings, SourceSettings, load_settings
+from reindex.corpus.collection import CollectionSource
 from reindex.corpus.dead_letters import DeadLetters
+from reindex.corpus.frameworks import stored_text
 from reindex.corpus.judgements import load_judgements
 from reindex.corpus.sources import open_source
 from reindex.encoder import OnnxEncoder
@@ -71,10 +73,32 @@ class Workspace:
         self._opened.append(store.close)
         return store
 
-    @cached_property
+    @property
     def source(self) -> DocumentSource:
-        """Where the documents come from."""
+        """Where the documents come from; a collection is what the alias points at by now."""
+        if self.settings.source.kind != "collection":
+            return self._files
+        return self.collection_source(self._named_collection())
+
+    @cached_property
+    def _files(self) -> DocumentSource:
         return open_source(self.settings.source, self.settings.root)
+
+    def collection_source(self, collection: str) -> CollectionSource:
+        """A collection's own points as documents."""
+        settings = self.settings.source
+        name = settings.name or f"collection:{settings.collection or self.settings.alias}"
+        return CollectionSource(self.store, collection, name=name, text_of=stored_text(settings))
+
+    def _named_collection(self) -> str:
+        found = self.settings.source.collection or self.live_collection()
+        if found is None:
+            raise ConfigError(
+                f'source.kind = "collection", but the alias {self.settings.alias!r} points at '
+                "nothing yet. Take a collection over first (reindex adopt), or name one in "
+                "source.collection."
+            )
+        return found
 
     def dead_letters(self, name: str) -> DeadLetters:
         """A dead-letter file for one run."""

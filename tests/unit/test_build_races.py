@@ -23,10 +23,13 @@ def bench() -> DictBench:
     return dict_bench()
 
 
-def race(bench: DictBench, method: str, id: str, n: int = 1) -> Any:
-    """A store where somebody writes ``id`` right before our ``n``-th call of ``method``."""
+def race(bench: DictBench, method: str, id: str, n: int = 1, *, newer: bool = False) -> Any:
+    """A store where somebody writes ``id`` right before our ``n``-th call of ``method``.
+
+    ``newer``: with a rev of the sequence that is above our run's; else with one that is not.
+    """
     store = bench.store
-    stamp = other_stamp(bench, id)
+    stamp = other_stamp(bench, id, rev=99 if newer else 0)
     return Proxy(store, method, lambda: store.foreign(COLLECTION, point_id(id), stamp), n)
 
 
@@ -46,15 +49,47 @@ def test_a_point_written_meanwhile_is_left(
     report = bench.run(rows, store=race(bench, method, id))
     assert (report.contended, report.complete) == (1, False)
     assert (report.inserted, report.updated, report.payload_only) == (0, 0, 0)
-    assert bench.stamp_of(id).rev == 99
+    assert bench.stamp_of(id).rev == 0
     again = bench.run(rows)  # the next run sees it and converges
     assert (again.updated, again.complete) == (1, True)
 
 
-def test_a_point_written_before_its_delete_is_left(bench: DictBench) -> None:
+@pytest.mark.parametrize(
+    ("method", "rows"),
+    [
+        ("insert", [*docs(4), doc("new")]),
+        ("update", [doc("doc-0", "edited"), *docs(3, 1)]),
+        ("update_payload", [doc("doc-0", "text of doc-0", tenant=2), *docs(3, 1)]),
+    ],
+)
+def test_a_newer_point_is_left_and_the_build_is_complete(
+    bench: DictBench, method: str, rows: list[Document]
+) -> None:
+    bench.run(docs(4))
+    id = "new" if method == "insert" else "doc-0"
+    report = bench.run(rows, store=race(bench, method, id, newer=True))
+    assert (report.newer, report.contended, report.complete) == (1, 0, True)
+    again = bench.run(rows)
+    assert (again.newer, again.updated, again.payload_only, again.complete) == (1, 0, 0, True)
+    assert bench.stamp_of(id).rev == 99
+
+
+@pytest.mark.parametrize(("newer", "contended"), [(True, 0), (False, 1)])
+def test_a_point_written_before_its_delete_is_left(
+    bench: DictBench, newer: bool, contended: int
+) -> None:
     bench.run(docs(10))
-    report = bench.run(docs(8), store=race(bench, "delete", "doc-9"))
-    assert (report.deleted, report.contended, report.complete) == (1, 1, False)
+    report = bench.run(docs(8), store=race(bench, "delete", "doc-9", newer=newer))
+    assert (report.deleted, report.contended, report.newer) == (1, contended, 1 - contended)
+    assert report.complete is newer
+    assert bench.stamp_of("doc-9").rev == (99 if newer else 0)
+
+
+def test_a_newer_point_is_not_deleted(bench: DictBench) -> None:
+    bench.run(docs(10))
+    bench.store.foreign(COLLECTION, point_id("doc-9"), other_stamp(bench, "doc-9"))
+    report = bench.run(docs(9))
+    assert (report.deleted, report.newer, report.complete) == (0, 1, True)
     assert bench.stamp_of("doc-9").rev == 99
 
 

@@ -19,7 +19,8 @@ from functools import partial
 from reindex.build.delete import Sweep
 from reindex.build.embed import Embedder, RecentVectors
 from reindex.build.lookup import Lookup, Reader
-from reindex.build.plan import Batch, Target, Write
+from reindex.build.mend import Mender
+from reindex.build.plan import Batch, Guard, Target, Write
 from reindex.build.report import BuildReport, Counts
 from reindex.build.spill import SortedRuns
 from reindex.build.threads import Channel, Stages
@@ -28,11 +29,13 @@ from reindex.config import BuildSettings
 from reindex.errors import BuildError, RunStopped, SpaceMismatch
 from reindex.point_ids import KEY_BYTES, point_key
 from reindex.protocols import (
+    CopiedSource,
     DeadLetterSink,
     DocumentSource,
     Encoder,
     Pace,
     Progress,
+    RereadableSource,
     Store,
     no_pace,
     no_progress,
@@ -45,6 +48,12 @@ QUEUE = 2
 
 RECENT_TEXTS = 4096
 """Vectors kept in memory for texts that come again soon (6 MB at 384 dims)."""
+
+MEND_ROUNDS = 3
+"""How often documents that change while they are copied are written again; the next run goes on."""
+
+NOBODY_ELSE = Guard()
+"""Nobody else writes, apart from what a run sees anyway."""
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress calls, at least."""
@@ -62,6 +71,7 @@ def converge(  # noqa: PLR0913 (three rooms and what identifies the run)
     settings: BuildSettings,
     batch_size: int,
     allow_deletes: bool = False,
+    guard: Guard = NOBODY_ELSE,
     progress: Progress = no_progress,
     pace: Pace = no_pace,
 ) -> BuildReport:
@@ -73,11 +83,13 @@ def converge(  # noqa: PLR0913 (three rooms and what identifies the run)
         store: Holds the collection, whose metadata names the encoder's space and encoding.
         collection: Physical name; it exists.
         build: The build id in the collection's metadata.
-        rev: The registry's number of this run; greater than that of every run before.
+        rev: The registry's number of this run; greater than that of every run before. Points with
+            a greater one are newer writes, and left alone.
         dead: Takes the rows that cannot be used. Called from one other thread.
         settings: Durability and the limit on deletes.
         batch_size: Documents per unit of work.
         allow_deletes: Delete even more than ``settings.allow_deletes`` of the collection.
+        guard: What else to respect of those who write at the same time.
         progress: Called in this thread, ten times a second at most.
         pace: Asked in this thread before each batch, and before anything is deleted.
 
@@ -91,8 +103,16 @@ def converge(  # noqa: PLR0913 (three rooms and what identifies the run)
     """
     started = time.perf_counter()
     _check(encoder, store, collection, build)
-    target = Target(source.name, encoder.space, encoder.encoding, build, rev)
-    run = _Run(target, store, collection, settings, batch_size, dead)
+    target = Target(
+        source.name,
+        encoder.space,
+        encoder.encoding,
+        build,
+        rev,
+        copies=isinstance(source, CopiedSource),
+        careful=guard.careful,
+    )
+    run = _Run(target, source, store, collection, settings, dead, guard)
     before = dead.count
 
     def report(stopped: str | None = None) -> BuildReport:
@@ -105,7 +125,7 @@ def converge(  # noqa: PLR0913 (three rooms and what identifies the run)
         )
 
     try:
-        run.stream(source, encoder, _Meter(progress, source.count()), pace)
+        run.stream(encoder, batch_size, _Meter(progress, source.count()), pace)
         pace(0)
     except RunStopped as stop:
         stop.report = report(str(stop))
@@ -143,32 +163,38 @@ class _Run:
     def __init__(
         self,
         target: Target,
+        source: DocumentSource,
         store: Store,
         collection: str,
         settings: BuildSettings,
-        batch_size: int,
         dead: DeadLetterSink,
+        guard: Guard,
     ) -> None:
-        self.target, self.store, self.collection = target, store, collection
-        self.settings, self.batch_size, self.dead = settings, batch_size, dead
+        self.target, self.source = target, source
+        self.store, self.collection = store, collection
+        self.settings, self.dead, self.guard = settings, dead, guard
         self.counts = Counts()
         self.ids = SortedRuns(key=KEY_BYTES)
         self.texts = SortedRuns(key=16, value=KEY_BYTES)
 
-    def stream(self, source: DocumentSource, encoder: Encoder, meter: _Meter, pace: Pace) -> None:
+    def stream(self, encoder: Encoder, batch_size: int, meter: _Meter, pace: Pace) -> None:
         """Read, look up, embed and write, all at the same time, until the source is exhausted."""
-        reader = Reader(self.target.source, self.dead, self.batch_size)
+        reader = Reader(self.target.source, self.dead, batch_size)
         lookup = self._lookup()
-        embedder = self._embedder(encoder)
-        writer = Writer(self.store, self.collection, self.settings.flush_every, self.counts)
+        embedder = self._embedder(encoder, batch_size)
+        mender = Mender(
+            self.target, self.source, self.guard.tombstones, self.store, self.collection,
+            self.counts,
+        )  # fmt: skip
+        writer = Writer(self.store, self.collection, self.settings.flush_every, mender, self.counts)
         with Stages() as stages:
             found = stages.attach(Channel[Batch](QUEUE))
             ready = stages.attach(Channel[Write](QUEUE), drain=True)
 
             def look_up() -> None:
-                documents = source.documents(self.dead)
+                documents = self.source.documents(self.dead)
                 candidates = reader.batches(documents, lambda: stages.failed)
-                found.fill(lookup.batches(candidates, self.batch_size))
+                found.fill(lookup.batches(candidates, batch_size))
 
             stages.start("reindex-lookup", look_up)
             stages.start("reindex-write", lambda: writer.drain(ready), reads=ready)
@@ -177,19 +203,26 @@ class _Run:
                 ready.put(embedder.write_of(batch))
                 self._count(batch)
                 meter(self.counts.documents)
+        for _ in range(MEND_ROUNDS):
+            changed = mender.take_changed()
+            if not changed:
+                break
+            writer.drain(map(embedder.write_of, lookup.again(reader.batches(changed, _never))))
         meter(self.counts.documents, last=True)
 
     def sweep(self, allow: bool) -> None:
         """Delete what the source no longer has, unless the counts show that there is nothing.
 
         Every enumerated id that is in the collection was counted; if the collection has no more
-        points than that, none is left over.
+        points than that, none is left over. (Where others write too, a count says little.)
         """
         counts = self.counts
-        if self.store.count(self.collection) == counts.found + counts.appeared:
+        expected = counts.found + counts.appeared
+        quiet = not isinstance(self.source, RereadableSource)
+        if quiet and self.store.count(self.collection) == expected:
             return
         dead = frozenset(filter(None, map(_key_of, self.dead.ids)))
-        sweep = Sweep(self.store, self.collection, self.target.source, self.ids, dead)
+        sweep = Sweep(self.store, self.collection, self.target, self.source, self.ids, dead, counts)
         try:
             counts.contended += sweep.run(
                 self.settings.allow_deletes, allow=allow, deleted=self._deleted
@@ -200,11 +233,14 @@ class _Run:
 
     def _lookup(self) -> Lookup:
         damaged = self.store.missing_vectors(self.collection)
-        retrieve = partial(self.store.retrieve, self.collection)
-        return Lookup(self.target, retrieve, self.ids, damaged, self.dead, self.counts)
+        retrieve = partial(self.store.retrieve, self.collection, with_payload=self.guard.careful)
+        return Lookup(
+            self.target, retrieve, self.ids, damaged, self.dead, self.counts,
+            self.guard.tombstones,
+        )  # fmt: skip
 
-    def _embedder(self, encoder: Encoder) -> Embedder:
-        in_flight = (QUEUE + 2) * 2 * self.batch_size  # points that are not in the store yet
+    def _embedder(self, encoder: Encoder, batch_size: int) -> Embedder:
+        in_flight = (QUEUE + 2) * 2 * batch_size  # points that are not in the store yet
         recent = RecentVectors(max(RECENT_TEXTS, in_flight))
         retrieve = partial(self.store.retrieve, self.collection, with_vector=True)
         return Embedder(self.target, encoder, retrieve, self.texts, recent, self.counts)
@@ -215,6 +251,10 @@ class _Run:
 
     def _deleted(self, points: int) -> None:
         self.counts.deleted += points
+
+
+def _never() -> bool:
+    return False
 
 
 def _key_of(id: int | str) -> bytes | None:

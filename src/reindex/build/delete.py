@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from reindex.build.plan import Target
+from reindex.build.report import Counts
 from reindex.build.spill import SortedRuns
 from reindex.errors import TooManyDeletes
 from reindex.point_ids import pack_id
-from reindex.protocols import Store
-from reindex.records import PointId, Stamp
+from reindex.protocols import CopiedSource, DocumentSource, RereadableSource, Store
+from reindex.records import PointId, Stamp, StoredPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +19,16 @@ class Sweep:
     """Finds and deletes the points of one source that a complete enumeration did not meet.
 
     ``ids`` are the enumerated ids, ``dead`` the packed point ids of dead letters: both count as
-    present in the source.
+    present in the source. Points newer than the run are left.
     """
 
     store: Store
     collection: str
-    source: str
+    target: Target
+    source: DocumentSource
     ids: SortedRuns
     dead: frozenset[bytes]
+    counts: Counts
 
     def run(self, share: float, *, allow: bool, deleted: Callable[[int], None]) -> int:
         """Delete them, conditional on the stamp that was read; returns how many changed meanwhile.
@@ -39,16 +43,18 @@ class Sweep:
         if stale > share * total and not allow:
             raise TooManyDeletes(
                 f"{stale:,} of the {total:,} points in {self.collection} are no longer in "
-                f"{self.source} (for example {', '.join(map(repr, examples))}); a build deletes at "
-                f"most {share:.0%} (build.allow_deletes). Nothing was deleted, the rest is done. "
-                "If the source is right, run it again with --allow-deletes."
+                f"{self.source.name} (for example {', '.join(map(repr, examples))}); a build "
+                f"deletes at most {share:.0%} (build.allow_deletes). Nothing was deleted, the rest "
+                "is done. If the source is right, run it again with --allow-deletes."
             )
         contended = 0
         if stale:
             for page in self._pages():
                 left = self._delete(page)
-                contended += left
-                deleted(len(page) - left)
+                newer = sum(_newer(point, self.target.rev) for point in left)
+                self.counts.spared += newer
+                contended += len(left) - newer
+                deleted(len(page) - len(left))
         return contended
 
     def _count(self) -> tuple[int, list[int | str]]:
@@ -60,11 +66,13 @@ class Sweep:
 
     def _pages(self) -> Iterator[dict[PointId, Stamp]]:
         """Pages of stale points with the stamps read."""
+        mirror = isinstance(self.source, CopiedSource) and self.source.mirror
+        self.counts.spared = 0  # not summed over the two passes
         for page in self.store.scroll(self.collection):
             own = {
                 point.id: point.stamp
                 for point in page
-                if point.stamp is not None and point.stamp.source == self.source
+                if point.stamp is not None and (mirror or point.stamp.source == self.target.source)
             }
             keys = [pack_id(id) for id in own]
             met = self.ids.find(keys)
@@ -73,10 +81,29 @@ class Sweep:
                 for (id, stamp), key, value in zip(own.items(), keys, met, strict=True)
                 if value is None and key not in self.dead
             }
-            if stale:
+            if stale := self._absent(self._older(stale)):
                 yield stale
 
-    def _delete(self, stale: dict[PointId, Stamp]) -> int:
-        """Delete one page; returns how many are still there because they changed meanwhile."""
+    def _older(self, stale: dict[PointId, Stamp]) -> dict[PointId, Stamp]:
+        older = {id: stamp for id, stamp in stale.items() if stamp.rev <= self.target.rev}
+        self.counts.spared += len(stale) - len(older)
+        if not self.target.careful or not older:
+            return older
+        stored = self.store.retrieve(self.collection, list(older), with_payload=True)
+        return {id: older[id] for id, point in stored.items() if self.target.untouched(point)}
+
+    def _absent(self, stale: dict[PointId, Stamp]) -> dict[PointId, Stamp]:
+        """Those that the source, asked again, still does not have."""
+        if not stale or not isinstance(self.source, RereadableSource):
+            return stale
+        present = self.source.current([stamp.id for stamp in stale.values()])
+        return {id: stamp for id, stamp in stale.items() if stamp.id not in present}
+
+    def _delete(self, stale: dict[PointId, Stamp]) -> list[StoredPoint]:
+        """Delete one page; returns what is still there because it changed meanwhile."""
         self.store.delete(self.collection, stale)
-        return len(self.store.retrieve(self.collection, list(stale)))
+        return list(self.store.retrieve(self.collection, list(stale)).values())
+
+
+def _newer(point: StoredPoint, rev: int) -> bool:
+    return point.stamp is not None and point.stamp.rev > rev

@@ -77,7 +77,7 @@ class Embedder:
         return write
 
     def _form(self, task: Task, vectors: Vectors, write: Write) -> None:
-        candidate, stamp = task.candidate, self._target.stamp(task.candidate)
+        candidate, stamp = task.candidate, self._target.stamp(task.candidate, task.seen)
         payload = candidate.document.payload
         if task.need is not Need.INSERT:
             write.seen[candidate.id] = task.seen

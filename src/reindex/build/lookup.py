@@ -11,7 +11,7 @@ from reindex.build.plan import Batch, Candidate, Need, Refusal, Target, Task
 from reindex.build.report import Counts
 from reindex.build.spill import SortedRuns
 from reindex.point_ids import point_key
-from reindex.protocols import DeadLetterSink
+from reindex.protocols import DeadLetterSink, Tombstones
 from reindex.records import STAMP_KEY, Document, PointId, StoredPoint
 
 Retrieve = Callable[[list[PointId]], dict[PointId, StoredPoint]]
@@ -85,7 +85,9 @@ class Lookup:
         damaged: set[PointId],
         dead: DeadLetterSink,
         counts: Counts,
+        tombstones: Tombstones | None = None,
     ) -> None:
+        self._tombstones = tombstones
         self._target = target
         self._retrieve = retrieve
         self._ids = ids
@@ -104,11 +106,21 @@ class Lookup:
         if batch.documents:
             yield batch
 
+    def again(self, stream: Iterable[list[Candidate]]) -> Iterator[Batch]:
+        """Batches of documents that this run has met and that have changed since."""
+        for candidates in stream:
+            batch = Batch()
+            self._decide(candidates, batch)
+            yield batch
+
     def _look_up(self, candidates: list[Candidate], batch: Batch) -> None:
         batch.documents += len(candidates)
-        fresh = self._first_ones(candidates)
+        fresh = self._unburied(self._first_ones(candidates))
+        self._counts.found += self._decide(fresh, batch)
+
+    def _decide(self, fresh: list[Candidate], batch: Batch) -> int:
+        """Put into the batch what the candidates need; returns how many points there are."""
         stored = self._retrieve([candidate.id for candidate in fresh])
-        self._counts.found += len(stored)
         for candidate in fresh:
             point = stored.get(candidate.id)
             try:
@@ -117,11 +129,29 @@ class Lookup:
                 self._counts.conflicts += 1
                 self._refuse(candidate, str(refusal))
                 continue
-            if need is Need.NOTHING:
+            if need is Need.NEWER:
+                self._counts.newer += 1
+            elif need is Need.NOTHING:
                 batch.unchanged += 1
                 batch.current.append((candidate.text_hash, candidate.key))
             else:
                 batch.tasks.append(Task(candidate, need, point.stamp if point else None))
+        return len(stored)
+
+    def _unburied(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Those that no single write deleted."""
+        if self._tombstones is None:
+            return candidates
+        deleted = self._tombstones.deleted([candidate.id for candidate in candidates])
+        if not deleted:
+            return candidates
+        kept = [
+            candidate
+            for candidate in candidates
+            if not self._target.buried(candidate.document.rev, deleted.get(candidate.id))
+        ]
+        self._counts.buried += len(candidates) - len(kept)
+        return kept
 
     def _first_ones(self, candidates: list[Candidate]) -> list[Candidate]:
         """Those whose point id did not come before in this run."""

@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
 
-from reindex.records import Document, PayloadChange, Point, PointId, Stamp, StoredPoint
+from reindex.protocols import Tombstones
+from reindex.records import (
+    INDEXER_SOURCE,
+    Document,
+    PayloadChange,
+    Point,
+    PointId,
+    Stamp,
+    StoredPoint,
+    payload_hash,
+)
 
 
 class Candidate(NamedTuple):
@@ -26,6 +36,8 @@ class Need(Enum):
     PAYLOAD = auto()
     UPDATE = auto()
     INSERT = auto()
+    NEWER = auto()
+    """The point is a newer write than the document: leave it."""
 
 
 class Refusal(Exception):
@@ -33,17 +45,42 @@ class Refusal(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """What a run respects of those who write at the same time.
+
+    Attributes:
+        tombstones: deletes by single writes: a run does not bring such points back.
+        careful: leave every point that bears no stamp, or whose payload is no longer that of its
+            stamp: for a collection that is live already.
+    """
+
+    tombstones: Tombstones | None = None
+    careful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """What every point of this run is stamped with."""
+    """What every point of this run is stamped with, and what the run must leave alone.
+
+    ``copies``: the source is another collection, so its documents bring their own revs and take
+    points over from whatever source they came.
+    """
 
     source: str
     space: str
     encoding: str
     build: str
     rev: int
+    copies: bool = False
+    careful: bool = False
 
-    def stamp(self, candidate: Candidate) -> Stamp:
-        """The stamp that the candidate's point bears once written."""
+    def stamp(self, candidate: Candidate, seen: Stamp | None) -> Stamp:
+        """The stamp that the candidate's point bears once written over ``seen``.
+
+        A document without a number of its own, in a collection, is as new as what it replaces.
+        """
+        own = candidate.document.rev
+        rev = self.rev if own is None else max(own, seen.rev if seen else 0)
         return Stamp(
             id=candidate.document.id,
             space=self.space,
@@ -52,7 +89,7 @@ class Target:
             source=self.source,
             text_hash=candidate.text_hash,
             payload_hash=candidate.payload_hash,
-            rev=self.rev,
+            rev=rev,
         )
 
     def holds(self, stamp: Stamp | None, text_hash: str) -> bool:
@@ -74,16 +111,47 @@ class Target:
             return Need.INSERT
         stamp = stored.stamp
         if stamp is None:
+            return Need.NEWER if self.careful else Need.UPDATE
+        if self._leaves(stamp, candidate.document.rev):
+            return Need.NEWER
+        if not self.copies:
+            self._check_owner(stamp, candidate)
+        need = self._change(stamp, candidate, damaged=damaged)
+        return need if need is Need.NOTHING or self.untouched(stored) else Need.NEWER
+
+    def _change(self, stamp: Stamp, candidate: Candidate, *, damaged: bool) -> Need:
+        if damaged or not self.holds(stamp, candidate.text_hash):
             return Need.UPDATE
+        ours = (candidate.payload_hash, self.build, self.source)
+        same = (stamp.payload_hash, stamp.build, stamp.source) == ours
+        return Need.NOTHING if same else Need.PAYLOAD
+
+    def _leaves(self, stamp: Stamp, rev: int | None) -> bool:
+        """Whether a point is newer than the run, or than the document; or a single write's own."""
+        single = stamp.source == INDEXER_SOURCE and not self.copies
+        return single or stamp.rev > self.rev or (bool(rev) and stamp.rev > (rev or 0))
+
+    def _check_owner(self, stamp: Stamp, candidate: Candidate) -> None:
         if stamp.source != self.source:
             raise Refusal(f"conflict: the point belongs to the source {stamp.source!r}")
         if stamp.id != candidate.document.id:
             raise Refusal(f"id collision: the document {stamp.id!r} has the same point id")
-        if damaged or not self.holds(stamp, candidate.text_hash):
-            return Need.UPDATE
-        if stamp.payload_hash != candidate.payload_hash or stamp.build != self.build:
-            return Need.PAYLOAD
-        return Need.NOTHING
+
+    def untouched(self, stored: StoredPoint) -> bool:
+        """In a careful run (which reads payloads): whether the payload is still its stamp's."""
+        return not self.careful or (
+            stored.stamp is not None and payload_hash(stored.payload) == stored.stamp.payload_hash
+        )
+
+    def buried(self, rev: int | None, tombstone: int | None) -> bool:
+        """Whether a delete by a single write, of this rev, is newer than a document's ``rev``.
+
+        Rows of files and tables bear no rev: there the delete holds. A document of a collection
+        that bears none (0) was written after all that was there when the run began.
+        """
+        if tombstone is None:
+            return False
+        return not self.copies or tombstone > (rev or self.rev)
 
 
 class Task(NamedTuple):

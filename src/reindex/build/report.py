@@ -9,7 +9,9 @@ from dataclasses import dataclass
 class Counts:
     """What happened so far; each field is written by one stage only.
 
-    ``present`` counts enumerated ids that were found in the collection or put there.
+    ``found`` and ``appeared`` are enumerated ids that were in the collection or were put there;
+    ``gone`` are documents that were deleted at the source after they had been read, ``buried``
+    those that a single write had deleted before.
     """
 
     documents: int = 0
@@ -21,9 +23,14 @@ class Counts:
     payload_only: int = 0
     contended: int = 0
     conflicts: int = 0
+    newer: int = 0
+    overtaken: int = 0
+    gone: int = 0
+    buried: int = 0
     found: int = 0
     appeared: int = 0
     deleted: int = 0
+    spared: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +38,15 @@ class BuildReport:
     """What a run of `converge` did.
 
     Attributes:
-        documents: good rows that the source gave.
+        documents: good rows that the source gave and that nobody deleted meanwhile.
         inserted, updated, payload_only, unchanged, deleted: points, by what was done to them;
             ``payload_only`` kept their vectors.
         embedded: texts that the encoder embedded; ``reused``: points that were written with the
             vector of an equal text.
         dead: dead letters of this run, duplicates and conflicts included.
         contended: points that somebody else wrote during the run; they are left as they are.
+        newer: points left because they are newer than the run: single writes, or edits of a
+            collection that is live already. They do not make the run incomplete.
         conflicts: documents whose point belongs to another source or another document id.
         points: points in the collection at the end.
         complete: every good document is in the collection as the source has it, that is, the run
@@ -56,6 +65,7 @@ class BuildReport:
     dead: int
     contended: int
     conflicts: int
+    newer: int
     points: int
     complete: bool
     seconds: float
@@ -68,7 +78,7 @@ class BuildReport:
     ) -> BuildReport:
         """The report of a run that came to its end, or was ``stopped``."""
         return cls(
-            documents=counts.documents,
+            documents=counts.documents - counts.gone - counts.buried,
             inserted=counts.inserted,
             updated=counts.updated,
             payload_only=counts.payload_only,
@@ -79,6 +89,7 @@ class BuildReport:
             dead=dead,
             contended=counts.contended,
             conflicts=counts.conflicts,
+            newer=counts.newer + counts.overtaken + counts.spared,
             points=points,
             complete=not (counts.contended or counts.conflicts or stopped),
             seconds=seconds,

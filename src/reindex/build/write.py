@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from reindex.build.mend import Mender
 from reindex.build.plan import Write
 from reindex.build.report import Counts
 from reindex.protocols import Store
-from reindex.records import PayloadChange, Point, PointId, Stamp
+from reindex.records import PayloadChange, Point, PointId, Stamp, StoredPoint
 
 
 class Writer:
     """Writes to one collection and flushes it every ``flush_every`` points and at the end."""
 
-    def __init__(self, store: Store, collection: str, flush_every: int, counts: Counts) -> None:
+    def __init__(
+        self, store: Store, collection: str, flush_every: int, mender: Mender, counts: Counts
+    ) -> None:
         self._store = store
         self._collection = collection
         self._flush_every = flush_every
+        self._mender = mender
         self._counts = counts
         self._unflushed = 0
 
@@ -58,8 +62,22 @@ class Writer:
         counts.inserted += sum(point.id in ours for point in write.inserts)
         counts.updated += sum(point.id in ours for point in write.updates)
         counts.payload_only += sum(change.id in ours for change in write.changes)
-        counts.contended += len(written) - len(ours)
         counts.appeared += sum(point.id in stored for point in write.inserts)
+        self._count_lost([point for point in written if point.id not in ours], stored)
+        self._mender.check([point.stamp for point in write.inserts if point.id in ours])
+
+    def _count_lost(
+        self, lost: list[Point | PayloadChange], stored: dict[PointId, StoredPoint]
+    ) -> None:
+        """Somebody else was faster: with a newer write, with a delete, or against our order."""
+        vanished = [point.stamp for point in lost if point.id not in stored]
+        gone = len(self._mender.gone(vanished))
+        newer = sum(
+            _is_newer(stored[point.id].stamp, point.stamp) for point in lost if point.id in stored
+        )
+        self._counts.gone += gone
+        self._counts.overtaken += newer
+        self._counts.contended += len(lost) - gone - newer
 
     def _flush(self) -> None:
         if self._unflushed:
@@ -72,6 +90,10 @@ class Writer:
             self._flush()
         except Exception as second:
             error.add_note(f"The flush that followed failed too: {second}")
+
+
+def _is_newer(found: Stamp | None, ours: Stamp) -> bool:
+    return found is not None and found.rev > ours.rev
 
 
 def _part(write: Write, points: Iterable[Point | PayloadChange]) -> dict[PointId, Stamp | None]:

@@ -25,11 +25,15 @@ class ProjectSettings(Section):
 class SourceSettings(Section):
     """Where the documents come from."""
 
-    kind: Literal["beir", "jsonl", "csv", "parquet", "sql"] = Field(
+    kind: Literal["beir", "jsonl", "csv", "parquet", "sql", "collection"] = Field(
         "beir",
-        description="beir: a folder with corpus.jsonl; sql: a query; otherwise a file or a glob.",
+        description="beir: a folder with corpus.jsonl; sql: a query; collection: the live "
+        "collection's own payloads; otherwise a file or a glob.",
     )
     path: Path = Field(Path("data"), description="Folder (beir), file or glob.")
+    collection: str = Field(
+        "", description="collection: read this one. Empty: what the alias points at."
+    )
     name: str = Field(
         "",
         description="Identity in every point's stamp. Empty: made from the kind and the path, or "

@@ -33,7 +33,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training, export, build or comparison. ``id`` is the ``rev`` that a build stamps."""
+    """One training, export, build or comparison. ``rev`` is what a build stamps."""
 
     id: int
     kind: str
@@ -44,6 +44,7 @@ class Run:
     started_at: str
     finished_at: str | None
     details: dict[str, Any]
+    rev: int
 
 
 @dataclass(frozen=True, slots=True)

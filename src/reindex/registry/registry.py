@@ -86,12 +86,22 @@ class Registry(RegistryFile):
 
     # -- runs
 
+    def next_rev(self, count: int = 1) -> int:
+        """Take the next ``count`` numbers of the one sequence of runs and single writes.
+
+        Returns the last of them. Of two writes the one with the higher rev is the newer.
+        """
+        with self.transaction():
+            sql = "UPDATE sequence SET rev = rev + ? RETURNING rev"
+            return int(self.execute(sql, [count]).fetchall()[0][0])
+
     def start_run(self, kind: str, version: str | None) -> Run:
-        """Begin a run; its id is also the revision that a build stamps."""
-        identity = self._insert(
-            "runs", kind=kind, version=version, state="running", pid=os.getpid(),
-            host=socket.gethostname(), started_at=now(), details={},
-        )  # fmt: skip
+        """Begin a run; its rev is what a build stamps."""
+        with self.transaction():
+            identity = self._insert(
+                "runs", kind=kind, version=version, state="running", pid=os.getpid(),
+                host=socket.gethostname(), started_at=now(), details={}, rev=self.next_rev(),
+            )  # fmt: skip
         found = self._row(Run, "SELECT * FROM runs WHERE id = ?", [identity])
         assert found is not None
         return found

@@ -48,7 +48,7 @@ def build(
                 workspace.store,
                 collection,
                 build=built.build,
-                rev=run.id,
+                rev=run.rev,
                 dead=dead,
                 settings=workspace.settings.build,
                 batch_size=workspace.settings.embed.batch_size,

@@ -28,11 +28,13 @@ from reindex.stores import refuse_options
 from reindex.stores.edge_shards import OpenShard, Shards
 from reindex.stores.layout import (
     FULL_VECTOR,
+    Seen,
     by_seen,
     checked_plan,
     checked_query,
     chunks,
     hit,
+    key_of,
     stacked,
     stamped,
     stored_point,
@@ -140,11 +142,11 @@ class EdgeStore:
                     operation = requests.new_payload(change.id, stamped(change), key)
                     held.shard.update(operation)
 
-    def delete(self, name: str, seen: Mapping[PointId, Stamp]) -> None:
+    def delete(self, name: str, seen: Mapping[PointId, Stamp | None]) -> None:
         """Delete points whose build and rev are still those of ``seen``."""
-        groups: dict[tuple[str, int], list[PointId]] = {}
+        groups: dict[Seen, list[PointId]] = {}
         for point_id, stamp in seen.items():
-            groups.setdefault((stamp.build, stamp.rev), []).append(point_id)
+            groups.setdefault(key_of(stamp), []).append(point_id)
         with self._using(name) as held:
             for key, ids in groups.items():
                 held.shard.update(requests.deletion(ids, key))

@@ -213,7 +213,7 @@ class ServerStore:
         for batch in chunks(operations, shape.batch):
             self._write(name, partial(self._client.batch_update_points, name, batch))
 
-    def delete(self, name: str, seen: Mapping[PointId, Stamp]) -> None:
+    def delete(self, name: str, seen: Mapping[PointId, Stamp | None]) -> None:
         """Delete points whose build and rev are still those of ``seen``."""
         self._shape(name)
         self._index_stamps(name)

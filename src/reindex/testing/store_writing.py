@@ -235,6 +235,15 @@ class Writes:
         world.store.delete(name, {**seen, 4: stamp(4, rev=7), 99: stamp(99)})
         assert world.ids(name) == [2, 3]
 
+    def test_delete_takes_an_unstamped_point_while_it_bears_none(self, world: World) -> None:
+        if world.write_raw is None:
+            pytest.skip("this world has no other client")
+        name = world.made("c", "single")
+        world.store.insert(name, points([1, 2]))
+        world.write_raw(name, 3, {"": unit_vectors(1)[0].tolist()}, {"text": "plain"})
+        world.store.delete(name, {1: None, 3: None})
+        assert world.ids(name) == [1, 2]
+
     def test_empty_writes_do_nothing(self, world: World) -> None:
         name = world.made()
         world.store.insert(name, [])
