@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -20,6 +21,7 @@ class HashEncoder:
         self.dim = dim
         self.space = f"hash-space-{dim}-{seed}"
         self.encoding = encoding or f"hash-encoding-{dim}-{seed}"
+        self.manifest = SimpleNamespace(matryoshka_dims=(dim, dim // 2))
         self.calls = 0
         self.texts = 0
         # Odd multipliers, one per dimension: text hash × multiplier is a good mix in 64 bits.

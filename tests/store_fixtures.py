@@ -26,6 +26,7 @@ from reindex.testing.points import (
     uuid_of,
 )
 from reindex.testing.stores import World
+from tests.qdrant_server import serving
 
 __all__ = [
     "DIM",
@@ -45,8 +46,9 @@ __all__ = [
     "world_of",
 ]
 
-STORES = ["edge", "memory", "server"]
-"""The kinds of `world`: embedded, the client's own in-memory mode, a server at QDRANT_URL."""
+STORES = ["edge", "memory", "http", "server"]
+"""The kinds of `world`: embedded, the client's own in-memory mode, the same behind HTTP, and a
+server at QDRANT_URL."""
 
 
 class FileCatalog(MemoryCatalog):
@@ -97,7 +99,7 @@ def _server(location: str, prefix: str) -> Iterator[World]:
 
     from reindex.stores.server import ServerStore
 
-    client = QdrantClient(location)
+    client = QdrantClient(location, check_compatibility=False)
     store = ServerStore(client, attempts=3)
 
     def write_raw(name: str, id: PointId, vectors: Any, payload: dict[str, Any]) -> None:
@@ -123,6 +125,11 @@ def _memory(tmp_path: Path) -> Iterator[World]:
     yield from _server(":memory:", "")
 
 
+def _http(tmp_path: Path) -> Iterator[World]:
+    with serving(tmp_path / "qdrant.log") as url:
+        yield from _server(url, "")
+
+
 def _real(tmp_path: Path) -> Iterator[World]:
     url = os.environ.get("QDRANT_URL")
     if not url:
@@ -133,5 +140,6 @@ def _real(tmp_path: Path) -> Iterator[World]:
 _WORLDS: dict[str, Callable[[Path], Iterator[World]]] = {
     "edge": _edge,
     "memory": _memory,
+    "http": _http,
     "server": _real,
 }
