@@ -99,20 +99,23 @@ def _server(location: str, prefix: str) -> Iterator[World]:
 
     from reindex.stores.server import ServerStore
 
-    client = QdrantClient(location, check_compatibility=False)
+    def connect() -> QdrantClient:
+        return QdrantClient(location, check_compatibility=False)
+
+    client = connect()
     store = ServerStore(client, attempts=3)
 
     def write_raw(name: str, id: PointId, vectors: Any, payload: dict[str, Any]) -> None:
         client.upsert(name, [models.PointStruct(id=id, vector=vectors, payload=payload)])
 
     def reopen() -> ServerStore:
-        return ServerStore(QdrantClient(location), attempts=3)
+        return ServerStore(connect(), attempts=3)
 
     here = location == ":memory:"
     yield World(store, prefix, write_raw, None if here else reopen, threads=not here)
     store.close()
     if not here:
-        _remove_collections(QdrantClient(location), prefix)
+        _remove_collections(connect(), prefix)
 
 
 def _remove_collections(client: Any, prefix: str) -> None:

@@ -230,7 +230,7 @@ def expected(before: dict[PointId, Held], rows: Sequence[Document | BadRow]) -> 
     return after
 
 
-@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("kind", [kind for kind in STORES if kind != "http"])  # 40 starts: slow
 @settings(
     max_examples=40,
     deadline=None,

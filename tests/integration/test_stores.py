@@ -24,6 +24,11 @@ class TestInMemoryServer(StoreSuite):
         yield from world_of("memory", folder)
 
 
+class TestServerOverHttp(StoreSuite):
+    def open_world(self, folder: Path) -> Iterator[World]:
+        yield from world_of("http", folder)
+
+
 class TestServer(StoreSuite):
     def open_world(self, folder: Path) -> Iterator[World]:
         yield from world_of("server", folder)
