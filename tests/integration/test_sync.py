@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 from reindex.build import BuildReport
 from reindex.config import load_settings
 from reindex.errors import BuildError, DataError, TooManyDeletes, UnknownVersion
+from reindex.records import Vector
 from reindex.stages.building import build
 from reindex.stages.promoting import promote
 from reindex.stages.syncing import Synced, sync
-from tests.hash_project import HashWorkspace, hash_project, write_documents
-from tests.sql_fixtures import SOURCE, put, remove
+from tests.hash_encoder import HashEncoder
+from tests.hash_project import DIM, HashWorkspace, hash_project, write_documents
+from tests.sql_fixtures import SOURCE, database, put, remove
 
 ROWS = 300
 
@@ -184,6 +187,43 @@ def test_a_database_that_is_gone_changes_nothing(project: HashWorkspace) -> None
         assert project.store.count("docs--v2") == ROWS
         (project.settings.root / "away.db").rename(project.settings.root / "app.db")
         assert report(sync(project)[0]).complete
+
+
+class Meddler(HashEncoder):
+    """Changes the database while the first batch is embedded."""
+
+    def __init__(self, change: Callable[[], None]) -> None:
+        super().__init__(DIM, seed=2)
+        self.change = change
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        if not self.calls:
+            self.change()
+        return super().encode_documents(texts)
+
+
+def test_changes_during_a_sync_are_never_half_done(
+    project: HashWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project.settings.root
+    put(folder, ((n, "edited") for n in range(50)))
+    put(folder, ((n, "new") for n in range(ROWS, ROWS + 50)))
+
+    def meddle() -> None:
+        remove(folder, 5, ROWS + 5, 250)
+        put(folder, [(7, "edited again"), (ROWS + 7, "new again"), (ROWS + 100, "later")])
+
+    monkeypatch.setattr(project, "encoder", lambda *_, **__: Meddler(meddle))
+    with project:
+        sync(project, ["v2"])
+        after = contents(project, "docs--v2")
+        assert ROWS + 5 not in after  # gone before it was written: not brought back
+        assert set(range(ROWS + 50)) - after.keys() <= {5, 250, ROWS + 5}
+        monkeypatch.undo()
+        sync(project, ["v2"])
+        with database(folder) as db:
+            expected = dict(db.execute("SELECT id, body FROM articles"))
+        assert {id: p[0]["body"] for id, p in contents(project, "docs--v2").items()} == expected
 
 
 def test_files_are_followed_too(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ import click
 
 def emit_json(value: Any) -> None:
     """Print one JSON document on stdout."""
-    click.echo(json.dumps(value, default=_jsonable, ensure_ascii=False, indent=2))
+    click.echo(json.dumps(value, default=jsonable, ensure_ascii=False, indent=2))
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """What `json.dumps` asks for values that it does not know. Raises TypeError."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         as_dict = getattr(value, "as_dict", None)
         return as_dict() if as_dict else _fields(value)

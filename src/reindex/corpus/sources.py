@@ -6,6 +6,7 @@ import glob
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from reindex.config import SourceSettings
@@ -79,6 +80,16 @@ class FileSource:
     def name(self) -> str:
         """``source.name``, else the kind and the path as seen from the project's root."""
         return self._settings.name or f"{self._settings.kind}:{self._shown(self._path)}"
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds all files: of a glob, down to its first wildcard."""
+        if self._settings.kind == "beir":
+            return self._path
+        if self._path.is_file():
+            return self._path.parent
+        parts = list(takewhile(lambda part: not glob.has_magic(part), self._path.parts[:-1]))
+        return Path(*parts)
 
     def files(self) -> list[Path]:
         """The files as they are now.

@@ -117,6 +117,11 @@ def _targets(
     workspace: Workspace, versions: Sequence[str], *, every: bool
 ) -> list[tuple[BuiltCollection, str]]:
     registry, alias = workspace.registry, workspace.settings.alias
+    if workspace.settings.source.kind == "collection":
+        raise BuildError(
+            "The source is a collection, so what serves is in step by itself. A candidate follows "
+            "it by `reindex build`."
+        )
     reconcile(registry, workspace.store)
     live = workspace.live_collection()
     previous = previous_collection(registry, alias, live)
