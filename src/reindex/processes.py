@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -40,6 +42,20 @@ def same_process(pid: int, started: str | None) -> bool:
     if started is None:
         return process_alive(pid)
     return process_started(pid) == started
+
+
+@functools.cache
+def process_place() -> str:
+    """Where a process number means what it means here: this host, since its boot, this container.
+
+    Two processes of the same place can look each other up by number.
+    """
+    try:
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text("ascii").strip()
+        namespace = os.readlink(_PROC / "self/ns/pid")
+    except OSError:
+        return socket.gethostname()
+    return f"{socket.gethostname()} {boot} {namespace}"
 
 
 def _from_proc(pid: int) -> str | None:

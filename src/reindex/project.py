@@ -18,8 +18,11 @@ from typing import TYPE_CHECKING, Any, Self
 from reindex.config import CONFIG_NAME, Settings, TrainSettings, load_settings
 from reindex.config.template import render_config
 from reindex.errors import ArtifactError, CollectionNotFound, ConfigError
+from reindex.pacing import Budget
+from reindex.promotion import operator
 from reindex.protocols import Progress, no_progress
 from reindex.registry import REGISTRY_NAME, Registry
+from reindex.registry.control import Control, RunningRun, Verb
 from reindex.registry.ledger import (
     DEFAULT_OVERSAMPLING,
     Promotion,
@@ -95,11 +98,13 @@ class Project(Workspace):
 
         return export(self, version)
 
-    def build(self, version: str, *, allow_deletes: bool = False) -> BuildReport:
+    def build(
+        self, version: str, *, allow_deletes: bool = False, budget: Budget | None = None
+    ) -> BuildReport:
         """Make the version's collection equal to the source. Resumable, idempotent."""
         from reindex.stages.building import build
 
-        return build(self, version, allow_deletes=allow_deletes)
+        return build(self, version, allow_deletes=allow_deletes, budget=budget)
 
     def sync(
         self, *versions: str, every: bool = False, allow_deletes: bool = False,
@@ -151,6 +156,14 @@ class Project(Workspace):
         from reindex.stages.upkeep import collect_garbage
 
         return collect_garbage(self, dry_run=dry_run)
+
+    def ask(self, verb: Verb, version: str | None = None) -> list[RunningRun]:
+        """Pause, resume or cancel what runs, whoever started it. Raises Conflict: nothing does."""
+        return Control(self.registry).ask(verb, operator(), version)
+
+    def throttle(self, per_second: float | None) -> None:
+        """Let every run of this project embed and write at most so many documents a second."""
+        Control(self.registry).set_throttle(per_second, operator())
 
     def retriever(self, version: str | None = None) -> Retriever:
         """A retriever over what is live, or over one version's collection."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reindex.cli.app import json_option, main, with_project
+from reindex.cli.operate import describe
 from reindex.cli.output import emit_json, moment, table
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ def status(project: Project, as_json: bool) -> None:
     if rows:
         table(columns, rows)
     for run in found.running:
-        click.echo(f"running: {run['kind']} {run['version']} (pid {run['pid']}, {run['since']})")
+        click.echo(describe(run))
+    if found.throttle is not None:
+        rate, who = found.throttle.per_second, found.throttle.who
+        click.echo(f"throttle: {rate:,.4g} documents/s, set by {who}")
     for difference in found.differences:
         click.secho(f"differs: {difference}", fg="yellow")
 

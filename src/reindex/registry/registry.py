@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reindex.errors import Conflict, RegistryError, UnknownVersion
+from reindex.processes import process_place, process_started
 from reindex.registry.file import RegistryFile, now
 from reindex.registry.ledger import (
     BuiltCollection,
@@ -100,7 +101,9 @@ class Registry(RegistryFile):
         with self.transaction():
             identity = self._insert(
                 "runs", kind=kind, version=version, state="running", pid=os.getpid(),
-                host=socket.gethostname(), started_at=now(), details={}, rev=self.next_rev(),
+                host=socket.gethostname(), place=process_place(),
+                process_start=process_started(os.getpid()), started_at=now(), details={},
+                rev=self.next_rev(),
             )  # fmt: skip
         found = self._row(Run, "SELECT * FROM runs WHERE id = ?", [identity])
         assert found is not None

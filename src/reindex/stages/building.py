@@ -10,37 +10,61 @@ from typing import Any
 import numpy as np
 
 from reindex.build import BuildReport, converge
-from reindex.errors import BuildError
+from reindex.errors import BudgetSpent, BuildError, RunStopped
 from reindex.evaluation.calibrate import Calibration, choose_oversampling
+from reindex.pacing import Budget
 from reindex.protocols import Encoder
 from reindex.records import CollectionSpec, Vector
 from reindex.registry.ledger import BuiltCollection, Version
+from reindex.stages.supervision import Job, collection_lock, supervised
 from reindex.workspace import Workspace
 
 CALIBRATION_QUERIES = 200
+KEPT = "What was done is kept, and nothing was deleted."
 
 CALIBRATION_LASTS = 0.05
 """Share of the points that may change before the first stage is measured again."""
 
 
 def build(
-    workspace: Workspace, name: str, *, allow_deletes: bool = False, kind: str = "build"
+    workspace: Workspace,
+    name: str,
+    *,
+    allow_deletes: bool = False,
+    kind: str = "build",
+    budget: Budget | None = None,
 ) -> BuildReport:
     """Converge the version's collection with the source. Run it again after any interruption.
 
-    ``kind`` is what the run is called in the registry.
+    ``kind`` is what the run is called in the registry. Where ``budget`` is spent before the end,
+    the report says so (``stopped``).
+
+    Raises:
+        Locked: another run works on this collection.
+        Cancelled: an operator asked for it. As after any other error, what was done is kept.
     """
     version = workspace.registry.version(name)
+    lock = collection_lock(workspace.settings.collection(name))
+    try:
+        with supervised(workspace, kind, name, locks=[lock], budget=budget) as job:
+            return _build(workspace, version, job, allow_deletes=allow_deletes)
+    except BudgetSpent as spent:
+        if not isinstance(spent.report, BuildReport):
+            raise
+        return spent.report
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{KEPT} Go on with: reindex build {name}") from None
+
+
+def _build(workspace: Workspace, version: Version, job: Job, *, allow_deletes: bool) -> BuildReport:
+    collection = workspace.settings.collection(version.name)
     encoder = workspace.encoder(version, tune=True)
-    collection = workspace.settings.collection(name)
-    with workspace.registry.run(kind, name) as (run, details):
-        built = _ensure_collection(workspace, version, collection)
-        workspace.store.info(
-            collection
-        )  # held by another process: raises before anything is marked
-        # until the end nobody may take the collection for complete, also if this process dies
-        workspace.registry.update_collection(collection, complete=False)
-        dead = workspace.dead_letters(f"{kind}-{run.id}")
+    built = _ensure_collection(workspace, version, collection)
+    workspace.store.info(collection)  # held by another process: raises before anything is marked
+    # until the end nobody may take the collection for complete, also if this process dies
+    workspace.registry.update_collection(collection, complete=False)
+    dead = workspace.dead_letters(f"{job.kind}-{job.id}")
+    try:
         with dead:
             report = converge(
                 workspace.source,
@@ -48,18 +72,37 @@ def build(
                 workspace.store,
                 collection,
                 build=built.build,
-                rev=run.rev,
+                rev=job.rev,
                 dead=dead,
                 settings=workspace.settings.build,
                 batch_size=workspace.settings.embed.batch_size,
                 allow_deletes=allow_deletes,
-                progress=workspace.progress,
+                progress=job.progress,
+                pace=job.pace,
             )
-        details.update(asdict(report), dead_letters=dead.summary(), threads=_tuning(encoder))
-        _record(workspace, built, report)
-        if _needs_calibration(workspace, collection):
-            details["calibration"] = _calibrate(workspace, encoder, collection)
+    except RunStopped as stop:
+        _record_stop(workspace, version, job, stop)
+        raise
+    job.details.update(asdict(report), dead_letters=dead.summary(), threads=_tuning(encoder))
+    _record(workspace, built, report)
+    if _needs_calibration(workspace, collection):
+        job.details["calibration"] = _calibrate(workspace, encoder, collection)
     return report
+
+
+def _record_stop(workspace: Workspace, version: Version, job: Job, stop: RunStopped) -> None:
+    """Write down what a stopped run did, and let its error say so."""
+    if not isinstance(stop.report, BuildReport):
+        return
+    report = stop.report
+    job.details.update(asdict(report))
+    collection = workspace.settings.collection(version.name)
+    workspace.registry.update_collection(collection, points=report.points)
+    stop.args = (
+        f"build {version.name} ended early: {stop}. {report.documents:,} documents were read, "
+        f"{report.embedded:,} texts embedded; {collection} has {report.points:,} points and is not "
+        f"complete. {KEPT} Go on with: reindex build {version.name}",
+    )
 
 
 def _tuning(encoder: Encoder) -> Any:

@@ -10,6 +10,7 @@ from reindex.errors import ComparisonError
 from reindex.evaluation.compare import Comparison, Side, compare
 from reindex.records import Judgements, query_hash
 from reindex.registry.ledger import BuiltCollection, StoredComparison, Version
+from reindex.stages.supervision import supervised
 from reindex.workspace import Workspace
 
 
@@ -29,7 +30,7 @@ def compare_with_live(
             "There are no judged queries. Set evaluation.queries and evaluation.qrels in "
             "reindex.toml, or use a BEIR source with queries.jsonl and qrels/test.tsv."
         )
-    with workspace.registry.run("compare", name) as (_, details):
+    with supervised(workspace, "compare", name) as job:
         result = compare(
             workspace.store,
             _side(workspace, live),
@@ -39,10 +40,10 @@ def compare_with_live(
             workspace.settings.gate,
             root=workspace.settings.root,
             documents=lambda: workspace.source.documents(IgnoredLetters()),
-            progress=workspace.progress,
+            progress=job.progress,
         )
         stored = _record(workspace, live, candidate, judgements, result)
-        details.update(comparison=stored.id, verdict=result.verdict)
+        job.details.update(comparison=stored.id, verdict=result.verdict)
     return stored, result
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from reindex.artifact import load_manifest
 from reindex.errors import ModelError
+from reindex.protocols import Progress
 from reindex.records import Document, Judgements
 from reindex.registry.ledger import Version
+from reindex.stages.supervision import supervised, version_lock
 from reindex.workspace import Workspace
 
 DEV_QUERIES, DEV_DOCUMENTS = 150, 600
@@ -30,9 +32,9 @@ def export(workspace: Workspace, name: str) -> Version:
         raise ModelError(f"{name} has no checkpoint yet. Run `reindex train` again to finish it.")
     target = workspace.artifact_folder(name)
     shutil.rmtree(target, ignore_errors=True)  # of an export that died before it was recorded
-    with workspace.registry.run("export", name) as (_, details):
-        report = _publish(workspace, version, target)
-        details.update(report)
+    with supervised(workspace, "export", name, locks=[version_lock(name)]) as job:
+        report = _publish(workspace, version, target, job.progress)
+        job.details.update(report)
     manifest = load_manifest(target)
     return workspace.registry.update_version(
         name,
@@ -45,7 +47,9 @@ def export(workspace: Workspace, name: str) -> Version:
     )
 
 
-def _publish(workspace: Workspace, version: Version, target: Path) -> dict[str, Any]:
+def _publish(
+    workspace: Workspace, version: Version, target: Path, progress: Progress
+) -> dict[str, Any]:
     from reindex.export import export_checkpoint
 
     dev, documents = _dev_data(workspace)
@@ -61,7 +65,7 @@ def _publish(workspace: Workspace, version: Version, target: Path) -> dict[str, 
         settings=workspace.settings.export,
         dev=dev,
         documents=documents,
-        progress=workspace.progress,
+        progress=progress,
     )
     return report.as_dict()
 

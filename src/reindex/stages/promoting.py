@@ -16,6 +16,7 @@ from reindex.promotion import (
 )
 from reindex.registry.ledger import BuiltCollection, Promotion
 from reindex.stages.building import build
+from reindex.stages.supervision import alias_lock, supervised
 from reindex.workspace import Workspace
 
 
@@ -30,8 +31,22 @@ class Promoted:
 def promote(
     workspace: Workspace, name: str, *, dry_run: bool = False, force: bool = False, reason: str = ""
 ) -> Promoted:
-    """Move the alias to a version if the gate passes. Needs the registry alone (embedded store)."""
+    """Move the alias to a version if the gate passes. Needs the registry alone (embedded store).
+
+    Raises:
+        Locked: another promotion or rollback is at work.
+    """
     workspace.registry.version(name)
+    if dry_run:
+        return _promote(workspace, name, dry_run=True)
+    lock = alias_lock(workspace.settings.alias)
+    with supervised(workspace, "promote", name, locks=[lock]):
+        return _promote(workspace, name, force=force, reason=reason)
+
+
+def _promote(
+    workspace: Workspace, name: str, *, dry_run: bool = False, force: bool = False, reason: str = ""
+) -> Promoted:
     reconcile(workspace.registry, workspace.store)
     collection, live = workspace.settings.collection(name), workspace.live_collection()
     if collection == live:
@@ -70,7 +85,16 @@ def rollback(
 
     The old collection first converges with the source, so that no write since is lost; ``now``
     flips first and converges after.
+
+    Raises:
+        Locked: another promotion or rollback is at work, or a build of the old collection.
     """
+    lock = alias_lock(workspace.settings.alias)
+    with supervised(workspace, "rollback", name, locks=[lock]):
+        return _rollback(workspace, name, now=now, reason=reason)
+
+
+def _rollback(workspace: Workspace, name: str | None, *, now: bool, reason: str) -> Promotion:
     reconcile(workspace.registry, workspace.store)
     live = workspace.live_collection()
     target = _rollback_target(workspace, name, live)

@@ -16,6 +16,7 @@ from reindex.corpus.pairs import examples_from_beir, read_examples
 from reindex.errors import ConfigError, DataError, ModelError, UnknownVersion
 from reindex.records import TrainingExample, query_hash
 from reindex.registry.ledger import Version
+from reindex.stages.supervision import supervised, version_lock
 from reindex.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def adopt_base(workspace: Workspace, base: str) -> Version:
         "query_prompt": settings.query_prompt,
         "document_prompt": settings.document_prompt,
     }
-    with workspace.registry.run("adopt", None) as (_, details):
+    with supervised(workspace, "adopt", None) as job:
         folder = workspace.checkpoint_folder(f"adopting-{os.getpid()}")
         copy_base(
             _base_spec(workspace, base),
@@ -61,7 +62,7 @@ def adopt_base(workspace: Workspace, base: str) -> Version:
         with workspace.registry.transaction():  # no version before its checkpoint is there
             name = workspace.registry.add_version(base=base, kind="base", recipe=recipe).name
             folder.replace(workspace.checkpoint_folder(name))
-            details["version"] = name
+            job.details["version"] = name
             return workspace.registry.update_version(
                 name,
                 state="trained",
@@ -98,16 +99,17 @@ def train(
         version = workspace.registry.add_version(
             base=settings.base, kind="fine-tuned", recipe=recipe
         )
-    with workspace.registry.run("train", version.name) as (_, details):
+    locks = [version_lock(version.name)]
+    with supervised(workspace, "train", version.name, locks=locks) as job:
         result = fine_tune(
             settings,
             examples,
             dev,
             workspace.run_folder(version.name),
             base=base,
-            progress=workspace.progress,
+            progress=job.progress,
         )
-        details.update(seconds=result.seconds, steps=result.steps)
+        job.details.update(seconds=result.seconds, steps=result.steps)
         pairs = str(settings.pairs or data.source.name)
         return Trained(_record(workspace, version, result, pairs), result, held_out)
 

@@ -6,9 +6,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from reindex.errors import StoreBusy, StoreError
+from reindex.errors import Locked, StoreBusy, StoreError
 from reindex.promotion import latest_done, previous_collection, reconcile
+from reindex.registry.control import Control, RunningRun, Throttle
 from reindex.registry.ledger import BuiltCollection, Promotion
+from reindex.stages.supervision import collection_lock, supervised
 from reindex.workspace import Workspace
 
 
@@ -37,7 +39,8 @@ class Status:
     previous_collection: str | None
     collections: tuple[CollectionStatus, ...]
     versions: int
-    running: tuple[dict[str, Any], ...]
+    running: tuple[RunningRun, ...]
+    throttle: Throttle | None
     differences: tuple[str, ...]
 
 
@@ -52,11 +55,7 @@ def status(workspace: Workspace) -> Status:
     present = set(workspace.store.collections())
     roles = {previous: "previous", live: "live"}
     rows = tuple(_row(item, present, roles.get(item.name, "")) for item in known)
-    running = tuple(
-        {"kind": run.kind, "version": run.version, "pid": run.pid, "since": run.started_at}
-        for run in registry.runs()
-        if run.state == "running"
-    )
+    control = Control(registry)
     return Status(
         workspace.settings.project.name,
         alias,
@@ -65,7 +64,8 @@ def status(workspace: Workspace) -> Status:
         previous,
         rows,
         len(registry.versions()),
-        running,
+        tuple(control.running()),
+        control.throttle(),
         tuple(_differences(workspace, known, present, live)),
     )
 
@@ -148,8 +148,8 @@ class Cleaned:
 def collect_garbage(workspace: Workspace, *, dry_run: bool = False) -> Cleaned:
     """Drop collections that nothing needs; they can be built again.
 
-    Kept: live, previous, and anything younger than the hold-over, counted from its last build or
-    from the last time it was live.
+    Kept: live, previous, what a run works on, and anything younger than the hold-over, counted
+    from its last build or from the last time it was live.
     """
     registry, alias = workspace.registry, workspace.settings.alias
     reconcile(registry, workspace.store)
@@ -161,9 +161,14 @@ def collect_garbage(workspace: Workspace, *, dry_run: bool = False) -> Cleaned:
         if reason:
             kept.append((item.name, reason))
             continue
-        removed.append(item.name)
-        if not dry_run:
-            _remove(workspace, item)
+        try:
+            if not dry_run:
+                with supervised(workspace, "gc", None, locks=[collection_lock(item.name)]):
+                    _remove(workspace, item)
+        except Locked as locked:
+            kept.append((item.name, str(locked)))
+        else:
+            removed.append(item.name)
     return Cleaned(tuple(removed), tuple(kept), dry_run)
 
 
