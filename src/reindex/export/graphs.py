@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reindex.artifact import GRAPH_FILES, MANIFEST_NAME, TOKENIZER_NAME, Graph, hash_files
 from reindex.errors import ArtifactError, MissingExtra
+from reindex.export.attention import fuse_attention, same_vectors
 from reindex.export.model import quiet
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def write_graphs(checkpoint: Checkpoint, folder: Path) -> dict[str, Graph]:
         with quiet():
             _export_fp32(checkpoint, folder, fp32)
             _quantize(fp32, int8, checkpoint.transformer.config)
+            _keep_residuals_apart(int8)
+            _fuse(fp32, int8, checkpoint)
     except ImportError as error:
         raise MissingExtra("export", error.name or "optimum-onnx") from error
     return {name: _graph(folder, file) for name, file in GRAPH_FILES.items()}
@@ -102,7 +105,6 @@ def _quantize(source: Path, target: Path, architecture: Any) -> None:
     for file in scratch.glob("*.onnx*"):
         shutil.move(file, target.parent / file.name)
     shutil.rmtree(scratch)
-    _keep_residuals_apart(target)
 
 
 def _keep_residuals_apart(file: Path) -> None:
@@ -122,6 +124,20 @@ def _keep_residuals_apart(file: Path) -> None:
         if node.op_type == "Add" and node.output[0] in normalised:
             node.op_type = "Sum"
     onnx.save(model, str(file))
+
+
+def _fuse(fp32: Path, int8: Path, checkpoint: Checkpoint) -> None:
+    """Each attention of the int8 graph in one operator, once that is shown on the fp32 graph,
+    where quantization does not hide a difference.
+    """
+    trial = fp32.with_name("fused.part")
+    vocabulary = int(checkpoint.transformer.config.vocab_size)
+    try:
+        found = fuse_attention(fp32, trial, checkpoint.heads)
+        if found and same_vectors(fp32, trial, vocabulary):
+            fuse_attention(int8, int8, checkpoint.heads)
+    finally:
+        trial.unlink(missing_ok=True)
 
 
 def _products_of_activations(file: Path) -> list[str]:
