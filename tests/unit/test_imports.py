@@ -37,6 +37,7 @@ ONLY_IN = {
     "click": {"cli"},
     "rich": {"cli"},
     "bm25s": {"evaluation"},
+    "faiss": {"stores.faiss"},
     "ir_measures": {"evaluation"},
     "pytest": {"testing"},
 }
