@@ -142,7 +142,7 @@ class FaissStore:
         with self._using(name) as held:
             held.update_payload(changes, seen)
 
-    def delete(self, name: str, seen: Mapping[PointId, Stamp]) -> None:
+    def delete(self, name: str, seen: Mapping[PointId, Stamp | None]) -> None:
         """Delete points whose build and rev are still those of ``seen``."""
         with self._using(name) as held:
             held.delete(seen)

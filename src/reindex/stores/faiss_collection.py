@@ -90,9 +90,9 @@ class CollectionFile:
             for change, key in self._conditional(changes, seen):
                 self._tables.execute(sql, (*_stored(self.name, change), *key))
 
-    def delete(self, seen: Mapping[PointId, Stamp]) -> None:
+    def delete(self, seen: Mapping[PointId, Stamp | None]) -> None:
         """Delete what is as it was seen."""
-        keys = [(self._key(id), stamp.build, stamp.rev) for id, stamp in seen.items()]
+        keys = [(self._key(id), stamp.build, stamp.rev) for id, stamp in seen.items() if stamp]
         with transaction(self._tables, write=True):
             self._tables.executemany(f"DELETE FROM points WHERE {_UNCHANGED}", keys)
 
