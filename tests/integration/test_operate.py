@@ -276,33 +276,61 @@ def test_a_cancelled_rollback_does_not_flip(project: GatedWorkspace) -> None:
 
 
 _BUILD = """
+import signal
 import sys
 from pathlib import Path
+from reindex.cli.app import terminable
 from reindex.config import load_settings
-from reindex.stages import supervision
 from reindex.stages.building import build
-from tests.hash_project import HashWorkspace
 from tests.integration.test_operate import GatedWorkspace
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def at(number):
     if number == 3:
         print("three", flush=True)
         sys.stdin.readline()
 
-with GatedWorkspace(load_settings(Path(sys.argv[1]))) as workspace:
+with terminable(), GatedWorkspace(load_settings(Path(sys.argv[1]))) as workspace:
     workspace.at = at
     build(workspace, "v1")
 """
 
 
-def test_a_killed_build_s_lock_is_taken_over_at_once(project: GatedWorkspace) -> None:
-    root = Path(__file__).parents[2]
-    arguments = [sys.executable, "-c", _BUILD, str(project.settings.root)]
+def start_build(project: GatedWorkspace) -> subprocess.Popen[str]:
+    """A build in another process, three batches in."""
     child = subprocess.Popen(
-        arguments, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _BUILD, str(project.settings.root)],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "three\n"
+    return child
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_terminated_build_keeps_what_is_done_and_says_how_to_go_on(
+    project: GatedWorkspace, number: int
+) -> None:
+    child = start_build(project)
+    child.send_signal(number)
+    _, errors = child.communicate()
+    assert "What was done is kept" in errors
+    assert "reindex build v1" in errors
+    assert last_state(project) == "interrupted"
+    assert Control(project.registry).running() == []
+    report = build(project, "v1")
+    assert report.complete
+    assert report.unchanged >= 40  # three batches were embedded, one of them may be on its way
+    assert report.unchanged + report.embedded == DOCUMENTS
+
+
+def test_a_killed_build_s_lock_is_taken_over_at_once(project: GatedWorkspace) -> None:
+    child = start_build(project)
     with pytest.raises(Locked, match=f"process {child.pid}"):
         build(project, "v1")
     child.send_signal(signal.SIGKILL)

@@ -6,8 +6,11 @@ imported here, so that ``reindex --help`` is instant; commands import what they 
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -74,6 +77,23 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 
 
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does: what was done is kept, locks are released."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def with_project(command: Callable[..., Any]) -> Callable[..., Any]:
     """Open the project of ``--config``, show progress on stderr, close everything after."""
 
@@ -83,7 +103,11 @@ def with_project(command: Callable[..., Any]) -> Callable[..., Any]:
         from reindex.cli.progress import ProgressBars
         from reindex.project import open_project
 
-        with ProgressBars() as progress, open_project(ctx.obj, progress=progress) as project:
+        with (
+            terminable(),
+            ProgressBars() as progress,
+            open_project(ctx.obj, progress=progress) as project,
+        ):
             return ctx.invoke(command, project, *args, **kwargs)
 
     return wrapped

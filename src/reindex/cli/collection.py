@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reindex.cli.amounts import BudgetLimit
 from reindex.cli.app import exit_with, json_option, main, with_project
 from reindex.cli.output import emit_json, table
 
 if TYPE_CHECKING:
     from reindex.build import BuildReport
     from reindex.evaluation.compare import Comparison
+    from reindex.pacing import Budget
     from reindex.project import Project
     from reindex.registry.ledger import StoredComparison
 
@@ -24,14 +26,23 @@ _ROWS = (
 @main.command()
 @click.argument("version")
 @click.option("--allow-deletes", is_flag=True, help="Delete even a large share of the collection.")
+@click.option(
+    "--budget",
+    type=BudgetLimit(),
+    metavar="TIME|DOCUMENTS",
+    help="End after this time (30m, 2h) or so many documents (100000), with everything kept.",
+)
 @json_option
 @with_project
-def build(project: Project, version: str, allow_deletes: bool, as_json: bool) -> None:
+def build(
+    project: Project, version: str, allow_deletes: bool, budget: Budget | None, as_json: bool
+) -> None:
     """Make the version's collection equal to the source.
 
     Resumable and idempotent: killed anywhere and run again it embeds only what is missing.
+    Where a --budget ends it, the exit code is 0 and the collection is not complete yet.
     """
-    report = project.build(version, allow_deletes=allow_deletes)
+    report = project.build(version, allow_deletes=allow_deletes, budget=budget)
     if as_json:
         emit_json(report)
         return
@@ -44,6 +55,8 @@ def show_build(project: Project, version: str, report: BuildReport) -> None:
     shown = [row for row in rows if row[1] or row[0] in ("documents", "points", "embedded")]
     table([project.settings.collection(version), "count"], shown)
     click.echo(f"{report.seconds:.1f} s, {report.documents_per_second:,.0f} documents/s")
+    if report.stopped:
+        click.secho(f"Not complete: {report.stopped}", fg="yellow", err=True)
     if report.dead:
         click.echo(f"Bad rows are kept in {project.settings.home / 'dead-letters'}")
 

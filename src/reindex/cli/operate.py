@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import click
 
+from reindex.cli.amounts import Rate, duration
 from reindex.cli.app import json_option, main, with_project
 from reindex.cli.output import emit_json
 
@@ -15,27 +15,6 @@ if TYPE_CHECKING:
 
     from reindex.project import Project
     from reindex.registry.control import RunningRun, Verb
-
-_PER = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
-
-
-class Rate(click.ParamType[float | None]):
-    """``200/s``, ``600/min``, ``200``; ``off`` is None."""
-
-    name = "rate"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | None:
-        """Documents per second."""
-        text = str(value).strip().lower()
-        if text in ("off", "none"):
-            return None
-        found = re.fullmatch(r"([0-9][0-9_,]*(?:\.[0-9]+)?)\s*(?:/\s*(s|sec|m|min|h))?", text)
-        rate = float(re.sub("[_,]", "", found[1])) / _PER[found[2] or ""] if found else 0.0
-        if rate <= 0:
-            self.fail(f"{value!r} is no rate. Expected 200/s, 600/min, or off.", param, ctx)
-        return rate
 
 
 @main.command()
@@ -109,12 +88,3 @@ def describe(run: RunningRun) -> str:
         parts += [f"{duration(run.seconds_left)} left"] if run.seconds_left is not None else []
     since = run.since[:19].replace("T", " ")
     return ", ".join(parts) + f" (run {run.id}, {run.who}, pid {run.pid}, since {since} UTC)"
-
-
-def duration(seconds: float) -> str:
-    """``45 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
-    for limit, unit, name in ((90, 1, "s"), (5400, 60, "min"), (48 * 3600, 3600, "h")):
-        if seconds < limit:
-            figure = seconds / unit
-            return f"{figure:.0f} {name}" if unit < 3600 else f"{figure:.1f} {name}"
-    return f"{seconds / 86400:.1f} days"
