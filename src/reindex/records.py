@@ -216,11 +216,34 @@ class CollectionDescription:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """How a server spreads a collection and keeps it; None leaves it to ``like``, or the server.
+
+    Attributes:
+        shard_number: parts that lie on different nodes.
+        replication_factor: copies of each part.
+        write_consistency_factor: copies that must confirm a write.
+        on_disk: full vectors are on disk rather than in memory.
+        on_disk_payload: payloads are on disk rather than in memory.
+        quantization: ``none``, ``scalar`` (int8) or ``binary``, of the vector that is searched
+            first; its originals are then on disk.
+    """
+
+    shard_number: int | None = None
+    replication_factor: int | None = None
+    write_consistency_factor: int | None = None
+    on_disk: bool | None = None
+    on_disk_payload: bool | None = None
+    quantization: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionSpec:
     """How to create a collection. ``prefix_dim`` is None in the ``single`` layout.
 
     ``vector`` names the slot of the full vector ("": the unnamed one); ``like`` is a collection
-    whose settings, payload indexes and unowned vectors the new one gets too.
+    whose settings, payload indexes and unowned vectors the new one gets too; ``placement`` is what
+    the operator wants, and wins.
     """
 
     name: str
@@ -231,6 +254,7 @@ class CollectionSpec:
     vector: str = ""
     distance: str = "Cosine"
     like: CollectionDescription | None = None
+    placement: Placement = Placement()
 
 
 @dataclass(frozen=True, slots=True)

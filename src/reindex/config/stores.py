@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from reindex.config.section import Positive, Section, Share
 from reindex.config.store_kinds import store_entry
+from reindex.records import Placement
 
 
 class StoreSettings(Section):
@@ -49,6 +51,51 @@ class QdrantSettings(Section):
         "QDRANT_API_KEY", description="Environment variable that holds the API key."
     )
     attempts: Positive = Field(6, description="Tries per request, with growing pauses.")
+    shard_number: Positive | None = Field(
+        None,
+        description="Shards of a new collection. Unset, as for all below: those of the collection "
+        "that it takes over from, else the server's default.",
+    )
+    replication_factor: Positive | None = Field(None, description="Copies of each shard.")
+    write_consistency_factor: Positive | None = Field(
+        None, description="Copies that must confirm a write; at most replication_factor."
+    )
+    write_ordering: Literal["weak", "medium", "strong"] | None = Field(
+        None,
+        description="Order of concurrent writes on the copies. Unset: medium where "
+        "replication_factor is more than 1, so that copies decide conditional writes alike.",
+    )
+    on_disk: bool | None = Field(
+        None, description="Full vectors on disk. Unset: in the two-stage layout they are."
+    )
+    on_disk_payload: bool | None = Field(None, description="Payloads on disk.")
+    quantization: Literal["none", "scalar", "binary"] | None = Field(
+        None,
+        description="Of the vector that is searched first: scalar is int8, a quarter of the "
+        "memory. Its originals are then on disk.",
+    )
+
+    @model_validator(mode="after")
+    def _copies_suffice(self) -> QdrantSettings:
+        wanted, copies = self.write_consistency_factor or 1, self.replication_factor
+        if copies is not None and wanted > copies:
+            raise ValueError(
+                f"write_consistency_factor {wanted} is more than the replication_factor {copies}: "
+                "no write could ever be confirmed"
+            )
+        return self
+
+    @property
+    def placement(self) -> Placement:
+        """What a new collection is created with."""
+        return Placement(
+            **{item.name: getattr(self, item.name) for item in dataclasses.fields(Placement)}
+        )
+
+    @property
+    def ordering(self) -> str | None:
+        """The write ordering to ask for; None is the server's default."""
+        return self.write_ordering or ("medium" if (self.replication_factor or 1) > 1 else None)
 
 
 class BuildSettings(Section):

@@ -134,6 +134,7 @@ def _ensure_collection(workspace: Workspace, version: Version, name: str) -> Bui
                 layout=workspace.settings.store.layout,
                 prefix_dim=known.prefix_dim,
                 metadata=_metadata(workspace, known),
+                placement=workspace.settings.qdrant.placement,
             )
         )
     return known

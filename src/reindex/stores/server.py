@@ -76,16 +76,22 @@ class ServerStore:
         client: a connected client; `close` closes it.
         attempts: tries per request.
         sleep: waits between the tries.
+        ordering: of concurrent writes on a shard's copies; None is the server's default.
     """
 
     kind = "server"
     local = False
 
     def __init__(
-        self, client: QdrantClient, *, attempts: int, sleep: Callable[[float], None] = time.sleep
+        self,
+        client: QdrantClient,
+        *,
+        attempts: int,
+        sleep: Callable[[float], None] = time.sleep,
+        ordering: str | None = None,
     ) -> None:
         self._client = client
-        connection = Connection(Retry(attempts, sleep), self._forget)
+        connection = Connection(Retry(attempts, sleep), self._forget, ordering)
         self._read, self._write = connection.read, connection.write
         self._carrier = Carrier(client, connection)
         self._shapes: dict[str, Shape] = {}
@@ -102,7 +108,7 @@ class ServerStore:
         metadata = {**spec.metadata, **({requests.VECTOR: spec.vector} if spec.vector else {})}
         request = partial(
             self._client.create_collection, spec.name, metadata=metadata,
-            **creation(shape, spec.like),
+            **creation(shape, spec.like, spec.placement),
         )  # fmt: skip
         try:
             self._read(spec.name, request)

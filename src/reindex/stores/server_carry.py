@@ -19,6 +19,7 @@ from reindex.records import (
     STAMP_KEY,
     CollectionDescription,
     Copied,
+    Placement,
     PointId,
     VectorDescription,
 )
@@ -46,6 +47,8 @@ PARTS = {
 
 OF_A_VECTOR = ("hnsw_config", "quantization_config", "on_disk", "memory")
 """What the searched vector of a new collection takes over from the old one's own vector."""
+
+DEFAULT_PLACEMENT = Placement()
 
 FLOATS = ("float32", "float16")
 _ROUNDING = 1e-4
@@ -161,18 +164,34 @@ class Carrier:
             self._write(target, partial(self._client.delete_vectors, target, list(gone), ids))
 
 
-def creation(shape: Shape, like: CollectionDescription | None) -> dict[str, Any]:
-    """The arguments of ``create_collection``: our vectors, and what ``like`` brings."""
+_CREATED_WITH = (
+    "shard_number", "replication_factor", "write_consistency_factor", "on_disk_payload",
+)  # fmt: skip
+_QUANTIZED: dict[str, requests.Json] = {
+    "scalar": {"scalar": {"type": "int8", "always_ram": True}},
+    "binary": {"binary": {"always_ram": True}},
+}
+
+
+def creation(
+    shape: Shape, like: CollectionDescription | None, placement: Placement = DEFAULT_PLACEMENT
+) -> dict[str, Any]:
+    """The arguments of ``create_collection``: our vectors, what ``like`` brings, what is wanted."""
     from qdrant_client import models
 
     slots = requests.vectors(shape)
+    searched = PREFIX_VECTOR if shape.prefix_dim else shape.vector
     given: dict[str, Any] = {}
     if like is not None:
-        searched = PREFIX_VECTOR if shape.prefix_dim else shape.vector
         _take_over(slots, searched, like)
         given = dict(like.settings)
         given["sparse_vectors"] = {v.name: v.params for v in like.unowned if v.kind == "sparse"}
         slots |= {v.name: dict(v.params) for v in like.unowned if v.kind != "sparse"}
+    _place(slots, searched, shape.vector, placement)
+    wanted = {name: getattr(placement, name) for name in _CREATED_WITH}
+    given |= {name: value for name, value in wanted.items() if value is not None}
+    if placement.quantization is not None:
+        given.pop("quantization_config", None)
     plain = list(slots) == [FULL_VECTOR]
     whole = models.CreateCollection.model_validate(
         {"vectors": slots[FULL_VECTOR] if plain else slots, **given}
@@ -181,6 +200,19 @@ def creation(shape: Shape, like: CollectionDescription | None) -> dict[str, Any]
     made["vectors_config"] = made.pop("vectors")
     made["sparse_vectors_config"] = made.pop("sparse_vectors", None) or None
     return made
+
+
+def _place(
+    slots: dict[str, dict[str, Any]], searched: str, full: str, placement: Placement
+) -> None:
+    """Where the vectors are kept, and the quantization of the one that is searched first."""
+    if placement.on_disk is not None:
+        slots[full]["on_disk"] = placement.on_disk
+    if placement.quantization is not None:
+        slots[searched].pop("quantization_config", None)
+    if placement.quantization in _QUANTIZED:
+        slots[searched]["quantization_config"] = _QUANTIZED[placement.quantization]
+        slots[searched]["on_disk"] = True
 
 
 def _take_over(

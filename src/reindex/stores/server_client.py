@@ -42,5 +42,9 @@ def connect(settings: QdrantSettings, api_key: str | None) -> ServerStore:
             over_grpc.close()
             logger.warning("gRPC port %d does not answer; using REST.", settings.grpc_port)
         else:
-            return ServerStore(over_grpc, attempts=settings.attempts)
-    return ServerStore(client(False), attempts=settings.attempts)
+            return _store(over_grpc, settings)
+    return _store(client(False), settings)
+
+
+def _store(client: QdrantClient, settings: QdrantSettings) -> ServerStore:
+    return ServerStore(client, attempts=settings.attempts, ordering=settings.ordering)

@@ -14,11 +14,17 @@ OLDEST_SERVER = (1, 17)
 
 
 class Connection:
-    """Sends requests; ``on_failure`` is told the collection whose request failed."""
+    """Sends requests; ``on_failure`` is told the collection whose request failed.
 
-    def __init__(self, retry: Retry, on_failure: Callable[[str], None]) -> None:
+    ``ordering`` is that of writes on the copies of a shard; None is the server's default.
+    """
+
+    def __init__(
+        self, retry: Retry, on_failure: Callable[[str], None], ordering: str | None = None
+    ) -> None:
         self._retry = retry
         self._on_failure = on_failure
+        self._ordering = {} if ordering is None else {"ordering": _ordering(ordering)}
 
     def read(self, name: str | None, request: Callable[[], Result]) -> Result:
         """The answer to ``request``, which concerns the collection ``name`` (None: none).
@@ -41,12 +47,18 @@ class Connection:
         """Send a write and wait for it; an answer other than `completed` is a failure."""
 
         def confirmed() -> None:
-            answer = request(wait=True)
+            answer = request(wait=True, **self._ordering)
             for result in answer if isinstance(answer, list) else [answer]:
                 if result.status.value != "completed":
                     raise NotCompleted(f"the server answered {result.status.value!r}")
 
         self.read(name, confirmed)
+
+
+def _ordering(name: str) -> Any:
+    from qdrant_client import models
+
+    return models.WriteOrdering(name)  # gRPC takes the enumeration only
 
 
 def check_version(version: str) -> None:
