@@ -29,6 +29,7 @@ Every message says what was expected, what came instead, and what to do. Imports
     ├── BuildError             a build cannot go on (what was done is kept)
     │   └── TooManyDeletes     more of the collection would be deleted than allowed
     ├── ComparisonError        live and candidate cannot be compared
+    ├── AdoptionRefused        a collection is not what it was said to be, so it is not taken over
     ├── PromotionRefused       a gate condition or the state of the world says no
     └── SpaceMismatch          a query and a collection of different spaces were about to meet
 """
@@ -153,6 +154,10 @@ class TooManyDeletes(BuildError):
 
 class ComparisonError(ReindexError):
     """Live and candidate cannot be compared."""
+
+
+class AdoptionRefused(ReindexError):
+    """A collection is not what it was said to be, with figures; it was not taken over."""
 
 
 class PromotionRefused(ReindexError):

@@ -11,6 +11,7 @@ with reindex.open("reindex.toml") as project:
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -35,6 +36,7 @@ from reindex.workspace import Workspace
 if TYPE_CHECKING:
     from reindex.build import BuildReport
     from reindex.evaluation.compare import Comparison
+    from reindex.stages.adopting import Adopted, AdoptionRequest
     from reindex.stages.promoting import Promoted
     from reindex.stages.syncing import Synced
     from reindex.stages.training import Trained
@@ -76,6 +78,32 @@ class Project(Workspace):
         from reindex.stages.training import adopt_base
 
         return adopt_base(self, base or self.settings.train.base)
+
+    @classmethod
+    def for_collection(
+        cls, folder: str | Path, request: AdoptionRequest, *, url: str,
+        alias: str | None = None, progress: Progress = no_progress,
+    ) -> Self:  # fmt: skip
+        """A new project around a collection on a Qdrant server; `adopt` is the next step.
+
+        Raises:
+            AdoptionRefused: its text or its vector cannot be told; nothing was written.
+            StoreError: the server does not answer, or has no such collection.
+        """
+        from reindex.stages.adopting import start_values
+
+        with tempfile.TemporaryDirectory() as nowhere:
+            probe = {"store": {"kind": "server"}, "qdrant": {"url": url}, "root": nowhere}
+            with Workspace(Settings.model_validate(probe)) as workspace:
+                Registry(workspace.settings.home / REGISTRY_NAME, create=True).close()
+                values = start_values(workspace, request, url=url, alias=alias)
+        return cls.init(folder, values=values, progress=progress)
+
+    def adopt(self, request: AdoptionRequest) -> Adopted:
+        """Take over a collection that somebody else made as the live version."""
+        from reindex.stages.adopting import adopt
+
+        return adopt(self, request)
 
     def train(
         self,
@@ -182,7 +210,7 @@ class Project(Workspace):
 
     def _searchable(self, version: str) -> str:
         self.registry.version(version)
-        return self.settings.collection(version)
+        return self.collection_of(version)
 
     def _load(self, collection: str, metadata: Mapping[str, Any]) -> Serving:
         """The encoder of the version that a collection's own metadata names."""

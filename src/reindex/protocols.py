@@ -206,6 +206,12 @@ class CarryingStore(Protocol):
     def describe(self, name: str) -> CollectionDescription:
         """All that the store knows of a collection, whoever made it."""
 
+    def sample(self, name: str, count: int, vector: str | None = None) -> list[StoredPoint]:
+        """Up to ``count`` random points, ids ascending, with payload and the full vector.
+
+        ``vector`` names another slot to read it from.
+        """
+
     def carry_indexes(self, name: str, like: CollectionDescription) -> list[str]:
         """Create the payload indexes of ``like`` that ``name`` lacks; returns their fields."""
 

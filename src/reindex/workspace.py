@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from reindex.artifact import load_manifest
 from reindex.config import Settings, SourceSettings, load_settings
 from reindex.corpus.collection import CollectionSource
 from reindex.corpus.dead_letters import DeadLetters
@@ -14,12 +15,13 @@ from reindex.corpus.frameworks import stored_text
 from reindex.corpus.judgements import load_judgements
 from reindex.corpus.sources import open_source
 from reindex.encoder import OnnxEncoder
-from reindex.errors import ArtifactError, ConfigError
+from reindex.errors import ArtifactError, BuildError, ConfigError
 from reindex.protocols import DocumentSource, Progress, Store, no_progress
 from reindex.records import Judgements
 from reindex.registry import REGISTRY_NAME, Registry
+from reindex.registry.adoptions import Adoptions
 from reindex.registry.catalog import RegistryCatalog
-from reindex.registry.ledger import Version
+from reindex.registry.ledger import BuiltCollection, Version
 
 
 class Workspace:
@@ -134,6 +136,32 @@ class Workspace:
             tune=tune,
         )
 
+    def encoder_into(self, built: BuiltCollection, *, tune: bool = False) -> OnnxEncoder:
+        """The encoder whose vectors a collection holds, to write more of the same into it.
+
+        For collections that a build made this is the version's own encoding; an adopted one may
+        hold that of another graph of the artifact.
+
+        Raises:
+            BuildError: no graph of the version's artifact has the collection's encoding.
+        """
+        version = self.registry.version(built.version)
+        if built.space == version.space and built.encoding == version.encoding:
+            return self.encoder(version, tune=tune)
+        for graph in self._graphs(version) if built.space == version.space else ():
+            encoder = self.encoder(version, graph=graph, tune=tune)
+            if encoder.encoding == built.encoding:
+                return encoder
+        raise BuildError(
+            f"{built.name} was built with another artifact of {version.name}. Versions are "
+            "immutable: train or adopt a new version, or remove the collection with `reindex gc`."
+        )
+
+    def _graphs(self, version: Version) -> tuple[str, ...]:
+        if version.artifact is None:
+            return ()
+        return tuple(load_manifest(self.settings.home / version.artifact).graphs)
+
     # -- judged queries
 
     def judgements(self, split: str) -> Judgements | None:
@@ -166,7 +194,15 @@ class Workspace:
         path = self.settings.resolve(self.settings.source.path) / beir_name
         return path if path.exists() else None
 
-    # -- what is live
+    # -- collections of versions, and what is live
+
+    def collection_of(self, version: str) -> str:
+        """The version's collection: the adopted one, unless one of its own was built since."""
+        own = self.settings.collection(version)
+        if self.registry.collection(own) is None:
+            adopted = Adoptions(self.registry).of_version(version)
+            return adopted.collection if adopted else own
+        return own
 
     def live_collection(self) -> str | None:
         """The collection that the alias points at, or None."""

@@ -19,7 +19,7 @@ RANKS = {
     "config": 3, "artifact": 2, "registry": 4,
     "corpus": 4, "encoder": 4, "stores": 5,
     "training": 5, "build": 5, "retriever": 5,
-    "export": 6, "evaluation": 6, "testing": 6,
+    "export": 6, "evaluation": 6, "testing": 6, "inspection": 6,
     "gate": 7, "promotion": 8, "workspace": 9, "stages": 10, "project": 11, "cli": 12,
 }  # fmt: skip
 """A module may import modules of its own name or of a lower rank."""

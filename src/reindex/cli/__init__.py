@@ -4,7 +4,7 @@
 from reindex.cli.app import main
 
 # importing these adds their commands to the group, in the order of the work
-from reindex.cli import setup, model, collection, keep, live, look, operate
+from reindex.cli import setup, takeover, model, collection, keep, live, look, operate
 # isort: on
 
-__all__ = ["collection", "keep", "live", "look", "main", "model", "operate", "setup"]
+__all__ = ["collection", "keep", "live", "look", "main", "model", "operate", "setup", "takeover"]

@@ -19,7 +19,7 @@ def compare_with_live(
 ) -> tuple[StoredComparison, Comparison]:
     """Compare a version with what is live (or with the version ``against``) and record it."""
     candidate = _built(workspace, workspace.registry.version(name))
-    live = _built(workspace, _live(workspace, against))
+    live = _live(workspace, against)
     if live.name == candidate.name:
         raise ComparisonError(
             f"{name} is what is live already. Compare another version, or pass --against."
@@ -47,21 +47,24 @@ def compare_with_live(
     return stored, result
 
 
-def _live(workspace: Workspace, against: str | None) -> Version:
+def _live(workspace: Workspace, against: str | None) -> BuiltCollection:
     if against is not None:
-        return workspace.registry.version(against)
-    live = workspace.live_version()
-    if live is None:
+        return _built(workspace, workspace.registry.version(against))
+    version, collection = workspace.live_version(), workspace.live_collection()
+    if version is None or collection is None:
         raise ComparisonError(
             f"Nothing is live: the alias {workspace.settings.alias!r} points at "
             f"{workspace.live_collection() or 'nothing'}. Promote a first version (nothing to "
             "compare it with), or pass --against vN."
         )
-    return live
+    return _built(workspace, version, collection)
 
 
-def _built(workspace: Workspace, version: Version) -> BuiltCollection:
-    built = workspace.registry.collection(workspace.settings.collection(version.name))
+def _built(
+    workspace: Workspace, version: Version, collection: str | None = None
+) -> BuiltCollection:
+    name = collection or workspace.collection_of(version.name)
+    built = workspace.registry.collection(name)
     if built is None or not built.complete:
         state = "has no collection yet" if built is None else "is not completely built"
         raise ComparisonError(f"{version.name} {state}. Run: reindex build {version.name}")

@@ -14,6 +14,7 @@ from reindex.promotion import (
     reconcile,
     was_live,
 )
+from reindex.registry.adoptions import Adoptions
 from reindex.registry.ledger import BuiltCollection, Promotion
 from reindex.stages.building import build
 from reindex.stages.supervision import alias_lock, supervised
@@ -48,7 +49,7 @@ def _promote(
     workspace: Workspace, name: str, *, dry_run: bool = False, force: bool = False, reason: str = ""
 ) -> Promoted:
     reconcile(workspace.registry, workspace.store)
-    collection, live = workspace.settings.collection(name), workspace.live_collection()
+    collection, live = workspace.collection_of(name), workspace.live_collection()
     if collection == live:
         raise PromotionRefused(
             f"{name} is live already: {workspace.settings.alias!r} points at it."
@@ -107,10 +108,16 @@ def _rollback(workspace: Workspace, name: str | None, *, now: bool, reason: str)
         build=target.build,
         reason=reason,
     )
+    adopted = Adoptions(workspace.registry).of(target.name) is not None
+    if adopted and not now:
+        raise PromotionRefused(
+            f"{target.name} was adopted: a build does not write into it, so what was written since "
+            f"it was live is not in it. To go back without that: reindex rollback --now"
+        )
     if not now:
         build(workspace, target.version)
     done = flip(workspace.registry, workspace.store, plan)
-    if now:
+    if now and not adopted:
         build(workspace, target.version)
     return done
 
@@ -119,7 +126,7 @@ def _rollback_target(workspace: Workspace, name: str | None, live: str | None) -
     registry, alias = workspace.registry, workspace.settings.alias
     if name is not None:
         registry.version(name)
-        target: str | None = workspace.settings.collection(name)
+        target: str | None = _of_version(workspace, name)
     else:
         target = previous_collection(registry, alias, live)
     if target is None:
@@ -133,6 +140,12 @@ def _rollback_target(workspace: Workspace, name: str | None, live: str | None) -
             f"{target} was never live, so it is no rollback. Use: reindex promote {name}"
         )
     return _built(workspace, target)
+
+
+def _of_version(workspace: Workspace, name: str) -> str:
+    """A version may have an adopted collection and one of its own: the one that was live."""
+    own, alias = workspace.settings.collection(name), workspace.settings.alias
+    return own if was_live(workspace.registry, alias, own) else workspace.collection_of(name)
 
 
 def _built(workspace: Workspace, collection: str) -> BuiltCollection:

@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from reindex.config import TrainSettings
 from reindex.corpus.pairs import examples_from_beir, read_examples
@@ -39,25 +39,33 @@ class Trained:
     held_out: int
 
 
-def adopt_base(workspace: Workspace, base: str) -> Version:
-    """Register an off-the-shelf model as a version, without training."""
+class BaseRecipe(TypedDict):
+    """What decides, beside its weights, where an off-the-shelf model puts a text."""
+
+    max_length: int | None
+    query_prompt: str
+    document_prompt: str
+
+
+def adopt_base(workspace: Workspace, base: str, given: BaseRecipe | None = None) -> Version:
+    """Register an off-the-shelf model as a version, without training; as [train] says, or given."""
     from reindex.training.base import copy_base
 
     settings = workspace.settings.train
-    recipe = {
-        "base": base,
-        "max_length": settings.max_length,
-        "query_prompt": settings.query_prompt,
-        "document_prompt": settings.document_prompt,
-    }
+    how = given or BaseRecipe(
+        max_length=settings.max_length,
+        query_prompt=settings.query_prompt,
+        document_prompt=settings.document_prompt,
+    )
+    recipe = {"base": base, **how}
     with supervised(workspace, "adopt", None) as job:
         folder = workspace.checkpoint_folder(f"adopting-{os.getpid()}")
         copy_base(
-            _base_spec(workspace, base),
+            base_spec(workspace, base),
             folder,
-            max_length=settings.max_length,
-            query_prompt=settings.query_prompt,
-            document_prompt=settings.document_prompt,
+            max_length=how["max_length"],
+            query_prompt=how["query_prompt"],
+            document_prompt=how["document_prompt"],
         )
         with workspace.registry.transaction():  # no version before its checkpoint is there
             name = workspace.registry.add_version(base=base, kind="base", recipe=recipe).name
@@ -86,7 +94,7 @@ def train(
     from reindex.training.finetune import fine_tune
 
     settings = settings or workspace.settings.train
-    base = resolve_base(_base_spec(workspace, settings.base))  # a typo must not cost a version
+    base = resolve_base(base_spec(workspace, settings.base))  # a typo must not cost a version
     data = workspace if corpus is None else workspace.with_corpus(corpus)
     judged = _judged_hashes(workspace) | _judged_hashes(data)
     examples, held_out = _examples(data, settings, judged)
@@ -206,7 +214,7 @@ def _same_recipe(workspace: Workspace, recipe: dict[str, Any]) -> Version | None
     return None
 
 
-def _base_spec(workspace: Workspace, base: str) -> str:
+def base_spec(workspace: Workspace, base: str) -> str:
     """A version's checkpoint, a folder as seen from the config file, or ``base`` as it is."""
     try:
         version = workspace.registry.version(base)

@@ -8,6 +8,7 @@ from typing import Any
 
 from reindex.errors import Locked, StoreBusy, StoreError
 from reindex.promotion import latest_done, previous_collection, reconcile
+from reindex.registry.adoptions import Adoptions
 from reindex.registry.control import Control, RunningRun, Throttle
 from reindex.registry.ledger import BuiltCollection, Promotion
 from reindex.stages.supervision import collection_lock, supervised
@@ -124,7 +125,8 @@ def _metadata_differences(workspace: Workspace, item: BuiltCollection) -> list[s
         for key in ("version", "space", "encoding", "build")
         if info.metadata.get(key) != getattr(item, key)
     ]
-    if info.points != item.points and item.complete:
+    adopted = Adoptions(workspace.registry).of(item.name) is not None  # its app writes all day
+    if info.points != item.points and item.complete and not adopted:
         found.append(
             f"{item.name}: {info.points:,} points in the store, {item.points:,} after the last "
             "build."
@@ -157,7 +159,7 @@ def collect_garbage(workspace: Workspace, *, dry_run: bool = False) -> Cleaned:
     protected = {live: "live", previous_collection(registry, alias, live): "previous"}
     removed, kept = [], []
     for item in registry.all_collections():
-        reason = protected.get(item.name) or _young(workspace, item)
+        reason = protected.get(item.name) or _adopted(workspace, item) or _young(workspace, item)
         if reason:
             kept.append((item.name, reason))
             continue
@@ -170,6 +172,12 @@ def collect_garbage(workspace: Workspace, *, dry_run: bool = False) -> Cleaned:
         else:
             removed.append(item.name)
     return Cleaned(tuple(removed), tuple(kept), dry_run)
+
+
+def _adopted(workspace: Workspace, item: BuiltCollection) -> str | None:
+    """What somebody else made is not ours to drop, and could not be built again."""
+    found = Adoptions(workspace.registry).of(item.name)
+    return "adopted: drop it yourself when nobody needs it" if found else None
 
 
 def _young(workspace: Workspace, item: BuiltCollection) -> str | None:

@@ -319,6 +319,16 @@ class ServerStore:
         self._check_exists(name)
         return self._carrier.describe(name)
 
+    def sample(self, name: str, count: int, vector: str | None = None) -> list[StoredPoint]:
+        """Up to ``count`` random points, ids ascending, with payload and the full vector.
+
+        ``vector`` names another slot to read it from.
+        """
+        self._check_exists(name)
+        slot = self._shape(name).vector if vector is None else vector
+        drawn = self._carrier.draw(name, count, slot)
+        return [stored_point(p.id, p.payload, p.vector, slot) for p in drawn]
+
     def carry_indexes(self, name: str, like: CollectionDescription) -> list[str]:
         """Create the payload indexes of ``like`` that ``name`` lacks; returns their fields."""
         return self._carrier.carry_indexes(name, like)

@@ -83,6 +83,21 @@ class Carrier:
             segments=info.segments_count,
         )
 
+    def draw(self, name: str, count: int, slot: str) -> list[Any]:
+        """Random points with payload and the vector of ``slot``; integer ids first, ascending."""
+        from qdrant_client import models
+
+        ask = partial(
+            self._client.query_points,
+            name,
+            query=models.SampleQuery(sample=models.Sample.RANDOM),
+            limit=count,
+            with_payload=True,
+            with_vectors=[slot],
+        )
+        found = self._read(name, ask).points
+        return sorted(found, key=lambda point: (isinstance(point.id, str), point.id))
+
     def carry_indexes(self, name: str, like: CollectionDescription) -> list[str]:
         """Create the payload indexes that ``name`` lacks. Ours (of the stamp) make themselves."""
         from pydantic import TypeAdapter

@@ -90,13 +90,20 @@ def _holds_model(folder: Path) -> bool:
     )
 
 
-def load_base(base: str, *, max_length: int | None, prompts: tuple[str, str] = ("", "")) -> Any:
+def load_base(
+    base: str,
+    *,
+    max_length: int | None,
+    prompts: tuple[str, str] = ("", ""),
+    longest: int | None = LONGEST_DEFAULT,
+) -> Any:
     """Load a sentence-transformers model in float32, never running code from the model's folder.
 
     Args:
         base: what `resolve_base` takes.
-        max_length: tokens per text; None: the model's own, at most 256.
+        max_length: tokens per text; None: the model's own, at most ``longest``.
         prompts: put before every query and before every document; kept in the checkpoint.
+        longest: None: as long as the model itself says.
 
     Raises:
         ModelError: it cannot be found, fetched or loaded, or ``max_length`` is more than it takes.
@@ -115,13 +122,13 @@ def load_base(base: str, *, max_length: int | None, prompts: tuple[str, str] = (
             f"The base model {base!r} cannot be {verb} ({type(error).__name__}: "
             f"{_first_line(error)}). {_FORMS}"
         ) from error
-    model.max_seq_length = _length(base, model, max_length)
+    model.max_seq_length = _length(base, model, max_length, longest)
     model.prompts = {"query": prompts[0], "document": prompts[1]}
     model.default_prompt_name = None
     return model
 
 
-def _length(base: str, model: Any, asked: int | None) -> int:
+def _length(base: str, model: Any, asked: int | None, longest: int | None) -> int:
     config = getattr(getattr(model[0], "auto_model", None), "config", None)
     limit = getattr(config, "max_position_embeddings", None)
     if asked is not None and limit is not None and asked > limit:
@@ -129,7 +136,8 @@ def _length(base: str, model: Any, asked: int | None) -> int:
             f"max_length = {asked}, but the base model {base!r} takes at most {limit} tokens. "
             "Lower train.max_length, or choose another base."
         )
-    return asked or min(model.max_seq_length or LONGEST_DEFAULT, LONGEST_DEFAULT)
+    own = int(model.max_seq_length or LONGEST_DEFAULT)
+    return asked or (own if longest is None else min(own, longest))
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,1 @@
+"""Looking at collections that exist: what is in them, and which model made their vectors."""

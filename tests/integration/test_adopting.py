@@ -1,0 +1,310 @@
+"""Taking over collections that the frameworks' own classes wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qdrant_client import models
+
+from reindex.corpus.frameworks import StoredText
+from reindex.errors import AdoptionRefused, CollectionNotFound, ConfigError, PromotionRefused
+from reindex.registry.adoptions import Adoptions
+from reindex.stages.adopting import AdoptionRequest, adopt
+from reindex.stages.building import build
+from reindex.stages.comparing import compare_with_live
+from reindex.stages.promoting import promote, rollback
+from reindex.stages.upkeep import collect_garbage, history, status
+from reindex.stores.server import ServerStore
+from tests.foreign_fixtures import FRAMEWORKS, NAME, Foreign
+from tests.hash_project import DIM, HashWorkspace, encoder_of, hash_project
+
+TEXTS = [f"the text of document number {number}" for number in range(60)]
+Written = tuple[HashWorkspace, Foreign]
+
+
+def project_over(
+    folder: Path, written: Foreign, *, versions: int = 2, **values: Any
+) -> HashWorkspace:
+    given = {"project": {"name": NAME, "alias": "support-live"}, "store": {"kind": "server"},
+             "source": {"kind": "collection", "payload": written.preset}, **values}  # fmt: skip
+    folder.mkdir(exist_ok=True)
+    workspace = hash_project(folder, versions=versions, **given)
+    workspace.__dict__["store"] = ServerStore(written.client, attempts=1)
+    return workspace
+
+
+@pytest.fixture(params=[(name, hybrid) for name in FRAMEWORKS for hybrid in (False, True)])
+def written(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Written]:
+    name, hybrid = request.param
+    foreign = FRAMEWORKS[name](TEXTS, encoder_of("v1"), hybrid=hybrid)
+    with project_over(tmp_path, foreign) as workspace:
+        yield workspace, foreign
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[Written]:
+    foreign = FRAMEWORKS["langchain"](TEXTS, encoder_of("v1"))
+    with project_over(tmp_path, foreign) as workspace:
+        yield workspace, foreign
+
+
+def test_a_framework_s_collection_becomes_the_live_version(written: Written) -> None:
+    workspace, foreign = written
+    before = points_of(foreign)
+    done = adopt(workspace, AdoptionRequest(NAME, "v1"))
+    assert (done.agreement.share, done.agreement.text.preset) == (1.0, foreign.preset)
+    assert (done.adoption.vector, done.config) == (foreign.vector, ()) or foreign.preset == (
+        "haystack"
+    )
+    assert workspace.store.aliases() == {"support-live": NAME}
+    hits = workspace.retriever().search(foreign.embedded[7], k=3)
+    assert (hits.version, hits.collection) == ("v1", NAME)
+    assert hits[0].score == pytest.approx(1, abs=1e-4)
+    assert StoredText(foreign.preset)(hits[0].payload) == foreign.embedded[7]
+    (flip,) = history(workspace)
+    assert (flip.kind, flip.reason, flip.to_collection) == ("promote", "adopted", NAME)
+    assert status(workspace).differences == ()
+    assert_same(points_of(foreign), before)  # nothing was written into them
+
+
+def assert_same(found: Any, before: Any) -> None:
+    assert [(p.id, p.payload) for p in found] == [(p.id, p.payload) for p in before]
+    for one, other in zip(found, before, strict=True):
+        mine, theirs = (v if isinstance(v, dict) else {"": v} for v in (one.vector, other.vector))
+        assert mine.keys() == theirs.keys()
+        for name, vector in mine.items():
+            if hasattr(vector, "indices"):
+                assert vector == theirs[name]
+            else:  # the local mode rounds vectors once they were searched
+                np.testing.assert_allclose(vector, theirs[name], atol=1e-6)
+
+
+def points_of(foreign: Foreign) -> Any:
+    return foreign.client.scroll(NAME, limit=1000, with_vectors=True)[0]
+
+
+def test_the_one_line_of_each_framework_gives_its_documents(written: Written) -> None:
+    workspace, foreign = written
+    adopt(workspace, AdoptionRequest(NAME, "v1"))
+    retriever, query = workspace.retriever(), foreign.embedded[7]
+    number = {"langchain": _langchain, "llamaindex": _llamaindex, "haystack": _haystack}
+    assert number[foreign.preset](retriever, query) == (TEXTS[7], 7)
+
+
+def _langchain(retriever: Any, query: str) -> tuple[str, int]:
+    from langchain_core.documents import Document
+
+    docs = [Document(**hit.payload) for hit in retriever.search(query, k=4)]
+    return docs[0].page_content, docs[0].metadata["number"]
+
+
+def _llamaindex(retriever: Any, query: str) -> tuple[str, int]:
+    from llama_index.core.vector_stores.utils import metadata_dict_to_node
+
+    nodes = [metadata_dict_to_node(hit.payload) for hit in retriever.search(query, k=4)]
+    return nodes[0].get_content(), nodes[0].metadata["number"]
+
+
+def _haystack(retriever: Any, query: str) -> tuple[str, int]:
+    from haystack import Document
+
+    docs = [Document.from_dict(hit.payload) for hit in retriever.search(query, k=4)]
+    return str(docs[0].content), docs[0].meta["number"]
+
+
+def test_again_changes_nothing(plain: Written) -> None:
+    workspace, _ = plain
+    first = adopt(workspace, AdoptionRequest(NAME, "v1"))
+    again = adopt(workspace, AdoptionRequest(NAME, "v1"))
+    assert first.promotion is not None
+    assert again.promotion is None
+    assert len(history(workspace)) == 1
+    built = workspace.registry.collection(NAME)
+    assert built is not None
+    assert workspace.store.info(NAME).metadata["build"] == built.build
+
+
+def test_another_model_is_refused_with_figures_and_changes_nothing(plain: Written) -> None:
+    workspace, _ = plain
+    with pytest.raises(AdoptionRefused, match=r"0\.0% of 60 points agree.*\n.*\nAnother model"):
+        adopt(workspace, AdoptionRequest(NAME, "v2"))
+    assert workspace.store.aliases() == {}
+    assert workspace.store.describe(NAME).metadata == {}  # type: ignore[attr-defined]
+    assert workspace.registry.collection(NAME) is None
+    assert history(workspace) == []
+
+
+def test_a_mixture_is_refused_unless_it_is_accepted(tmp_path: Path) -> None:
+    foreign = FRAMEWORKS["langchain"](TEXTS[:45], encoder_of("v1"))
+    other = FRAMEWORKS["langchain"](TEXTS[45:], encoder_of("v2"))
+    points = [models.PointStruct(**dict(record)) for record in _structs(other)]
+    foreign.client.upsert(NAME, points)
+    with project_over(tmp_path, foreign) as workspace:
+        with pytest.raises(AdoptionRefused, match=r"75\.0% of 60.*(\n.*)*Part of it agrees"):
+            adopt(workspace, AdoptionRequest(NAME, "v1"))
+        done = adopt(workspace, AdoptionRequest(NAME, "v1", min_agreement=0.7))
+        assert done.agreement.share == 0.75
+        assert len(done.agreement.strangers) == 3
+
+
+def _structs(foreign: Foreign) -> Iterator[dict[str, Any]]:
+    for record in points_of(foreign):
+        yield {"id": record.id, "payload": record.payload, "vector": record.vector}
+
+
+def test_a_typing_error_names_the_nearest(plain: Written) -> None:
+    workspace, _ = plain
+    with pytest.raises(CollectionNotFound, match="Did you mean 'support'"):
+        adopt(workspace, AdoptionRequest("suport", "v1"))
+    with pytest.raises(CollectionNotFound, match="There is 'support'"):
+        adopt(workspace, AdoptionRequest("zzz", "v1"))
+
+
+def test_an_empty_collection_is_refused(tmp_path: Path) -> None:
+    foreign = FRAMEWORKS["langchain"](TEXTS[:1], encoder_of("v1"))
+    foreign.client.delete(NAME, models.Filter(must=[]))
+    with (
+        project_over(tmp_path, foreign) as workspace,
+        pytest.raises(AdoptionRefused, match="is empty"),
+    ):
+        adopt(workspace, AdoptionRequest(NAME, "v1"))
+
+
+def test_a_collection_of_ours_is_refused(plain: Written) -> None:
+    workspace, _ = plain
+    workspace.store.set_metadata(NAME, {"project": NAME, "version": "v1", "build": "b"})
+    with pytest.raises(AdoptionRefused, match="reindex promote v1"):
+        adopt(workspace, AdoptionRequest(NAME, "v1"))
+    workspace.store.set_metadata(NAME, {"project": "other"})
+    with pytest.raises(AdoptionRefused, match="project 'other'"):
+        adopt(workspace, AdoptionRequest(NAME, "v1"))
+
+
+def test_an_alias_cannot_have_the_collection_s_name(tmp_path: Path) -> None:
+    foreign = FRAMEWORKS["langchain"](TEXTS, encoder_of("v1"))
+    with (
+        project_over(tmp_path, foreign, project={"name": NAME}) as workspace,
+        pytest.raises(ConfigError, match=r"name of a collection.*support-live"),
+    ):
+        adopt(workspace, AdoptionRequest(NAME, "v1"))
+
+
+def test_an_alias_that_is_in_use_is_left(plain: Written) -> None:
+    workspace, foreign = plain
+    foreign.client.create_collection(
+        "other", models.VectorParams(size=DIM, distance=models.Distance.COSINE)
+    )
+    workspace.store.point_alias("support-live", "other")
+    with pytest.raises(AdoptionRefused, match="points at other already"):
+        adopt(workspace, AdoptionRequest(NAME, "v1"))
+
+
+def test_the_application_s_own_alias_may_be_taken(plain: Written) -> None:
+    workspace, _ = plain
+    workspace.store.point_alias("support-live", NAME)
+    done = adopt(workspace, AdoptionRequest("support-live", "v1"))
+    assert done.adoption.collection == NAME
+    assert done.promotion is not None
+
+
+@pytest.mark.parametrize("distance", [models.Distance.DOT, models.Distance.EUCLID])
+def test_other_distances(distance: models.Distance, tmp_path: Path) -> None:
+    foreign = FRAMEWORKS["langchain"](TEXTS, encoder_of("v1"), distance=distance)
+    with project_over(tmp_path, foreign) as workspace:
+        if distance is models.Distance.EUCLID:
+            with pytest.raises(AdoptionRefused, match="by Euclid"):
+                adopt(workspace, AdoptionRequest(NAME, "v1"))
+            return
+        adopt(workspace, AdoptionRequest(NAME, "v1"))
+        hits = workspace.retriever().search(TEXTS[3])
+        assert hits[0].payload["page_content"] == TEXTS[3]
+
+
+def test_a_named_text_key_and_vector(tmp_path: Path) -> None:
+    foreign = FRAMEWORKS["langchain"](
+        TEXTS, encoder_of("v1"), vector_name="dense", content_payload_key="body"
+    )
+    with project_over(tmp_path, foreign, source={"kind": "collection"}) as workspace:
+        with pytest.raises(AdoptionRefused, match=r"'dense' \(32 dims\).*a dense vector 'dens'"):
+            adopt(workspace, AdoptionRequest(NAME, "v1", vector="dens"))
+        with pytest.raises(AdoptionRefused, match="Not one of the sampled"):
+            adopt(workspace, AdoptionRequest(NAME, "v1", text=StoredText("plain", ("title",))))
+        done = adopt(workspace, AdoptionRequest(NAME, "v1"))
+        assert done.agreement.text == StoredText("plain", ("body",))
+        assert done.config == (
+            '[source] payload = "plain"', "[source] text_fields = ['body']"
+        )  # fmt: skip
+
+
+def test_payloads_without_text_say_which_fields_there_are(tmp_path: Path) -> None:
+    foreign = FRAMEWORKS["langchain"](TEXTS[:1], encoder_of("v1"))
+    foreign.client.overwrite_payload(NAME, {"number": 1}, models.Filter(must=[]))
+    with (
+        project_over(tmp_path, foreign) as workspace,
+        pytest.raises(AdoptionRefused, match=r"Their fields: number\. .*--text-key"),
+    ):
+        adopt(workspace, AdoptionRequest(NAME, "v1"))
+
+
+def test_the_embedded_store_has_no_foreign_collections(tmp_path: Path) -> None:
+    with (
+        hash_project(tmp_path) as workspace,
+        pytest.raises(ConfigError, match='Set kind = "server"'),
+    ):
+        adopt(workspace, AdoptionRequest(NAME, "v1"))
+
+
+def write_judgements(folder: Path, foreign: Foreign) -> dict[str, Any]:
+    """Every text asks for its own point."""
+    found = {StoredText(foreign.preset)(p.payload): str(p.id) for p in points_of(foreign)}
+    queries, qrels = folder / "queries.jsonl", folder / "qrels.tsv"
+    queries.write_text(
+        "".join(json.dumps({"_id": f"q{n}", "text": t}) + "\n" for n, t in enumerate(found))
+    )
+    qrels.write_text(
+        "query-id\tcorpus-id\tscore\n"
+        + "".join(f"q{n}\t{id}\t1\n" for n, id in enumerate(found.values()))
+    )
+    return {"evaluation": {"queries": str(queries), "qrels": str(qrels)}}
+
+
+def test_the_next_version_is_built_compared_and_promoted(written: Written, tmp_path: Path) -> None:
+    _, foreign = written
+    layout = {"layout": "single"} if foreign.preset == "haystack" else {}
+    workspace = project_over(
+        tmp_path / "project", foreign, store={"kind": "server", **layout},
+        **write_judgements(tmp_path, foreign),
+    )  # fmt: skip
+    with workspace:
+        adopt(workspace, AdoptionRequest(NAME, "v1"))
+        report = build(workspace, "v2")
+        assert (report.inserted, report.complete) == (60, True)
+        stored, result = compare_with_live(workspace, "v2")
+        assert (stored.live_collection, stored.candidate_collection) == (NAME, f"{NAME}--v2")
+        recall = next(row for row in result.metrics if row.name == "recall")
+        assert (recall.difference.mean_live, recall.difference.mean_candidate) == (1, 1)
+        promote(workspace, "v2", force=True, reason="no better, of course")
+        hits = workspace.retriever().search(foreign.embedded[7])
+        assert (hits.version, hits.collection) == ("v2", f"{NAME}--v2")
+        assert StoredText(foreign.preset)(hits[0].payload) == foreign.embedded[7]
+        with pytest.raises(PromotionRefused, match="--now"):
+            rollback(workspace)
+        rollback(workspace, now=True)
+        assert workspace.retriever().search(foreign.embedded[7]).collection == NAME
+        assert status(workspace).differences == ()
+
+
+def test_adopted_collections_are_never_removed(plain: Written) -> None:
+    workspace, _ = plain
+    adopt(workspace, AdoptionRequest(NAME, "v1"))
+    workspace.store.point_alias("support-live", NAME)
+    cleaned = collect_garbage(workspace)
+    assert cleaned.removed == ()
+    found = Adoptions(workspace.registry).of(NAME)
+    assert found is not None
+    assert found.graph == "fp32"
