@@ -70,6 +70,9 @@ class OneCollection:
     def owner(self, name: str) -> int | None:
         return self.known[name].get("owner")
 
+    def project_owner(self) -> str | None:
+        return None
+
 
 class Clusters:
     """Unit vectors around random centres, earlier dimensions wider than later ones."""

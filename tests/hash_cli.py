@@ -1,7 +1,7 @@
 """The command line over a project whose models are hash encoders, as a process: ARGUMENTS.
 
-``REINDEX_TEST_KILL_AFTER`` kills the process, as nothing can be caught, once so many texts have
-been embedded.
+In the environment: ``REINDEX_TEST_KILL_AFTER`` kills the process, as nothing can be caught, once
+so many texts have been embedded; ``REINDEX_TEST_PACE`` is the seconds that a batch takes.
 """
 
 from __future__ import annotations
@@ -9,41 +9,39 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import reindex.project
 from reindex.cli import main
-from reindex.project import Project
-from reindex.protocols import Progress, no_progress
 from reindex.records import Vector
 from reindex.registry.ledger import Version
 from tests.hash_encoder import HashEncoder
-from tests.hash_project import DIM
+from tests.hash_project import DIM, HashWorkspace
+
+KILL_AFTER = int(os.environ.get("REINDEX_TEST_KILL_AFTER") or sys.maxsize)
+PACE = float(os.environ.get("REINDEX_TEST_PACE") or 0)
 
 
-class DeadlyEncoder(HashEncoder):
-    """Ends the process after some texts."""
+class TestEncoder(HashEncoder):
+    """Takes its time, and ends the process after some texts."""
 
     def encode_documents(self, texts: Sequence[str]) -> Vector:
+        time.sleep(PACE)
         vectors = super().encode_documents(texts)
-        if self.texts > int(os.environ.get("REINDEX_TEST_KILL_AFTER") or sys.maxsize):
+        if self.texts > KILL_AFTER:
             os.kill(os.getpid(), signal.SIGKILL)
         return vectors
 
 
-class HashProject(Project):
-    """A `Project` whose versions embed by hash."""
+class TestProject(HashWorkspace):
+    """A project over such encoders."""
 
     def encoder(self, version: Version, **_: Any) -> Any:
-        return DeadlyEncoder(DIM, seed=version.number)
-
-
-def open_project(path: str | Path = ".", *, progress: Progress = no_progress) -> HashProject:
-    return HashProject.open(path, progress=progress)
+        return TestEncoder(DIM, seed=version.number)
 
 
 if __name__ == "__main__":
-    reindex.project.open_project = open_project
-    main(sys.argv[1:])
+    reindex.project.open_project = TestProject.open
+    main(prog_name="reindex")

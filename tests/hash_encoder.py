@@ -21,7 +21,9 @@ class HashEncoder:
         self.dim = dim
         self.space = f"hash-space-{dim}-{seed}"
         self.encoding = encoding or f"hash-encoding-{dim}-{seed}"
-        self.manifest = SimpleNamespace(matryoshka_dims=(dim, dim // 2))
+        self.manifest = SimpleNamespace(
+            matryoshka_dims=(dim, dim // 2), certified_with=lambda encoding: {encoding}
+        )
         self.calls = 0
         self.texts = 0
         # Odd multipliers, one per dimension: text hash × multiplier is a good mix in 64 bits.

@@ -9,10 +9,9 @@ from typing import Any
 
 from reindex.config import Settings, load_settings
 from reindex.config.template import render_config
+from reindex.project import Project
 from reindex.registry import REGISTRY_NAME, Registry
 from reindex.registry.ledger import Version
-from reindex.retriever import Retriever, Serving
-from reindex.workspace import Workspace
 from tests.hash_encoder import HashEncoder
 
 DIM, PREFIX = 32, 16
@@ -23,8 +22,8 @@ def encoder_of(version: str) -> HashEncoder:
     return HashEncoder(DIM, seed=int(version.removeprefix("v")))
 
 
-class HashWorkspace(Workspace):
-    """A `Workspace` whose versions embed by hash, so that no model is needed.
+class HashWorkspace(Project):
+    """A project whose versions embed by hash, so that no model is needed.
 
     ``encoders`` are all that were asked for, with their counts.
     """
@@ -42,14 +41,6 @@ class HashWorkspace(Workspace):
     def embedded(self) -> int:
         """Texts that were embedded so far."""
         return sum(encoder.texts for encoder in self.encoders)
-
-    def retriever(self) -> Retriever:
-        """A retriever over what is live."""
-
-        def load(_: str, metadata: Any) -> Serving:
-            return Serving(encoder_of(metadata["version"]), 10, frozenset())
-
-        return Retriever(self.store, lambda: str(self.live_collection()), load)
 
 
 def write_documents(folder: Path, texts: Sequence[str], *, name: str = "corpus.jsonl") -> None:

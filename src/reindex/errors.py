@@ -26,6 +26,9 @@ Every message says what was expected, what came instead, and what to do. Imports
     │   ├── Cancelled          an operator asked for it
     │   ├── BudgetSpent        its budget of time or documents is spent
     │   └── LockLost           another run took it for dead and took over
+    ├── OwnerError             the project's owner process cannot be asked, or cannot do it
+    │   ├── OwnerSilent        it is there but does not answer
+    │   └── OwnerGone          it ended before it was done
     ├── BuildError             a build cannot go on (what was done is kept)
     │   └── TooManyDeletes     more of the collection would be deleted than allowed
     ├── ComparisonError        live and candidate cannot be compared
@@ -142,6 +145,18 @@ class BudgetSpent(RunStopped):
 
 class LockLost(RunStopped):
     """Another run took this one for dead and took its lock over."""
+
+
+class OwnerError(ReindexError):
+    """The project's owner process cannot be asked, or cannot do what was asked."""
+
+
+class OwnerSilent(OwnerError):
+    """The owner process is there but does not answer."""
+
+
+class OwnerGone(OwnerError):
+    """The owner process ended before it was done; what it did until then is kept."""
 
 
 class BuildError(ReindexError):

@@ -12,31 +12,28 @@ with reindex.open("reindex.toml") as project:
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from reindex.config import CONFIG_NAME, Settings, TrainSettings, load_settings
 from reindex.config.template import render_config
-from reindex.errors import ArtifactError, CollectionNotFound, ConfigError
+from reindex.errors import ConfigError
 from reindex.pacing import Budget
 from reindex.promotion import operator
 from reindex.protocols import Progress, no_progress
 from reindex.registry import REGISTRY_NAME, Registry
 from reindex.registry.control import Control, RunningRun, Verb
-from reindex.registry.ledger import (
-    DEFAULT_OVERSAMPLING,
-    Promotion,
-    StoredComparison,
-    Version,
-)
-from reindex.retriever import Retriever, Serving
+from reindex.registry.ledger import Promotion, StoredComparison, Version
 from reindex.workspace import Workspace
 
 if TYPE_CHECKING:
     from reindex.build import BuildReport
     from reindex.evaluation.compare import Comparison
+    from reindex.owner.owning import Owner
+    from reindex.retriever import Retriever
     from reindex.stages.adopting import Adopted, AdoptionRequest
+    from reindex.stages.owner_retriever import OwnerRetriever
     from reindex.stages.promoting import Promoted
     from reindex.stages.syncing import Synced
     from reindex.stages.training import Trained
@@ -193,41 +190,27 @@ class Project(Workspace):
         """Let every run of this project embed and write at most so many documents a second."""
         Control(self.registry).set_throttle(per_second, operator())
 
-    def retriever(self, version: str | None = None) -> Retriever:
-        """A retriever over what is live, or over one version's collection."""
-        fixed = None if version is None else self._searchable(version)
+    def retriever(self, version: str | None = None) -> Retriever | OwnerRetriever:
+        """A retriever over what is live, or over one version's collection.
 
-        def resolve() -> str:
-            target = fixed or self.live_collection()
-            if target is None:
-                raise CollectionNotFound(
-                    f"The alias {self.settings.alias!r} points at nothing yet. "
-                    "Promote a first version: reindex promote v1"
-                )
-            return target
+        Where another process owns the embedded store, it searches within that one.
+        """
+        from reindex.stages.owner_retriever import OwnerRetriever
+        from reindex.stages.searching import open_retriever
 
-        return Retriever(self.store, resolve, self._load, lease_ttl=self.settings.serving.lease_ttl)
+        if self.other_owner() is not None:
+            return OwnerRetriever(self, version)
+        return open_retriever(self, version)
 
-    def _searchable(self, version: str) -> str:
-        self.registry.version(version)
-        return self.collection_of(version)
+    def own(self, *, log: Callable[[str], None] | None = None) -> Owner:
+        """Be the owner of the embedded store: a context within which other processes may ask.
 
-    def _load(self, collection: str, metadata: Mapping[str, Any]) -> Serving:
-        """The encoder of the version that a collection's own metadata names."""
-        name = metadata.get("version")
-        if not isinstance(name, str):
-            raise ArtifactError(
-                f"{collection} does not say which version it belongs to, so no encoder can be "
-                "chosen for it. Was it made by something else?"
-            )
-        version = self.registry.version(name)
-        encoder = self.encoder(version)
-        built = self.registry.collection(collection)
-        return Serving(
-            encoder=encoder,
-            oversampling=built.first_stage if built else DEFAULT_OVERSAMPLING,
-            certified=frozenset(encoder.manifest.certified_with(encoder.encoding)),
-        )
+        ``log`` gets a line per job. See `reindex.owner.owning.Owner`.
+        """
+        import reindex.stages.jobs  # noqa: F401 (fills the table of jobs)
+        from reindex.owner.owning import Owner, no_log
+
+        return Owner(self, log=log or no_log)
 
 
 def open_project(path: str | Path = ".", *, progress: Progress = no_progress) -> Project:

@@ -245,6 +245,12 @@ class Catalog(Protocol):
     def owner(self, name: str) -> int | None:
         """The pid that was last recorded, if any."""
 
+    def project_owner(self) -> str | None:
+        """The process that owns all of the project's collections, described.
+
+        None where there is none, or where it is this one.
+        """
+
 
 class Pace(Protocol):
     """Asked by a run before each batch: it may let the run wait (throttle, pause) or end it."""

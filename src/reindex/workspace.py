@@ -15,13 +15,15 @@ from reindex.corpus.frameworks import stored_text
 from reindex.corpus.judgements import load_judgements
 from reindex.corpus.sources import open_source
 from reindex.encoder import OnnxEncoder
-from reindex.errors import ArtifactError, BuildError, ConfigError
+from reindex.errors import ArtifactError, BuildError, ConfigError, RunStopped
 from reindex.protocols import DocumentSource, Progress, Store, no_progress
 from reindex.records import Judgements
 from reindex.registry import REGISTRY_NAME, Registry
 from reindex.registry.adoptions import Adoptions
 from reindex.registry.catalog import RegistryCatalog
 from reindex.registry.ledger import BuiltCollection, Version
+from reindex.registry.owners import OwnerBook, OwnerRecord
+from reindex.retriever import Retriever
 
 
 class Workspace:
@@ -30,6 +32,10 @@ class Workspace:
     def __init__(self, settings: Settings, *, progress: Progress = no_progress) -> None:
         self.settings = settings
         self.progress = progress
+        self.retrievers: dict[str | None, Retriever] = {}
+        """By version (None: what is live), kept warm; shared by all views."""
+        self.ending: RunStopped | None = None
+        """Why what runs in this workspace shall end now; whoever works asks now and then."""
         self._opened: list[Callable[[], None]] = []
 
     @classmethod
@@ -52,6 +58,12 @@ class Workspace:
         settings = self.settings.model_copy(update={"source": source, "evaluation": evaluation})
         other = Workspace(settings, progress=self.progress)
         self._opened.append(other.close)
+        return other
+
+    def view(self, settings: Settings, progress: Progress) -> Self:
+        """The same open registry and store under other settings; to be closed by nobody."""
+        other = type(self)(settings, progress=progress)
+        other.__dict__.update(registry=self.registry, store=self.store, retrievers=self.retrievers)
         return other
 
     def close(self) -> None:
@@ -194,7 +206,11 @@ class Workspace:
         path = self.settings.resolve(self.settings.source.path) / beir_name
         return path if path.exists() else None
 
-    # -- collections of versions, and what is live
+    # -- who owns the store, collections of versions, and what is live
+
+    def other_owner(self) -> OwnerRecord | None:
+        """The living process that owns the embedded store, unless that is this workspace."""
+        return OwnerBook(self.registry).other()
 
     def collection_of(self, version: str) -> str:
         """The version's collection: the adopted one, unless one of its own was built since."""

@@ -18,6 +18,7 @@ from reindex.promotion import Flip, flip, reconcile
 from reindex.retriever import Retriever, Serving
 from reindex.stages.building import build
 from reindex.stages.promoting import promote, rollback
+from reindex.stages.searching import open_retriever
 from reindex.stages.upkeep import collect_garbage, history, status
 from tests.hash_encoder import HashEncoder
 from tests.hash_project import HashWorkspace, encoder_of, hash_project, write_documents
@@ -274,7 +275,7 @@ class Searcher(threading.Thread):
 
 
 def test_searching_threads_through_200_flips(project: HashWorkspace) -> None:
-    retriever = project.retriever()
+    retriever = open_retriever(project)
     searchers = [Searcher(retriever, start) for start in range(4)]
     for searcher in searchers:
         searcher.start()
@@ -295,7 +296,7 @@ def test_searching_threads_through_200_flips(project: HashWorkspace) -> None:
 
 
 def test_the_retriever_sees_a_flip_of_another_process(project: HashWorkspace) -> None:
-    retriever = project.retriever()
+    retriever = open_retriever(project)
     assert retriever.search(TEXTS[3]).version == "v1"
     worker = multiprocessing.get_context("spawn").Process(
         target=_flip_often, args=(str(project.settings.root), 1)

@@ -15,7 +15,7 @@ from reindex.cli import main
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 STAGES = ("corpus", "training", "export", "encoder", "stores", "build", "comparison", "promotion",
-          "retrieval", "registry", "demo", "sync")  # fmt: skip
+          "retrieval", "registry", "demo", "sync", "owner")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,13 @@ import reindex
 ROOT = Path(reindex.__file__).parent
 
 RANKS = {
-    "errors": 0, "processes": 0, "pacing": 1, "records": 1, "protocols": 2, "point_ids": 2,
+    "errors": 0, "processes": 0, "plain": 1, "pacing": 1, "records": 1, "protocols": 2,
+    "point_ids": 2,
     "config": 3, "artifact": 2, "registry": 4,
     "corpus": 4, "encoder": 4, "stores": 5,
     "training": 5, "build": 5, "retriever": 5,
     "export": 6, "evaluation": 6, "testing": 6, "inspection": 6,
-    "gate": 7, "promotion": 8, "workspace": 9, "stages": 10, "project": 11, "cli": 12,
+    "gate": 7, "promotion": 8, "workspace": 9, "owner": 10, "stages": 11, "project": 12, "cli": 13,
 }  # fmt: skip
 """A module may import modules of its own name or of a lower rank."""
 

@@ -142,6 +142,7 @@ def search(
 ) -> None:  # fmt: skip
     """Search what is live: truncated vectors first, rescored on the full ones."""
     retriever = project.retriever(version)
+    retriever.wait_until_settled()  # an owner that serves may just be loading what went live
     results = retriever.search(query, k, offset=offset, where=_conditions(where), exact=exact)
     if as_json:
         emit_json(results)

@@ -9,6 +9,7 @@ from reindex.config.models import EmbedSettings, ExportSettings, TrainSettings
 from reindex.config.settings import CONFIG_NAME, Settings, load_settings
 from reindex.config.stores import (
     BuildSettings,
+    OwnerSettings,
     QdrantSettings,
     RetentionSettings,
     ServingSettings,
@@ -22,6 +23,7 @@ __all__ = [
     "EvaluationSettings",
     "ExportSettings",
     "GateSettings",
+    "OwnerSettings",
     "ProjectSettings",
     "QdrantSettings",
     "RetentionSettings",

@@ -16,6 +16,7 @@ from reindex.config.models import EmbedSettings, ExportSettings, TrainSettings
 from reindex.config.section import Section
 from reindex.config.stores import (
     BuildSettings,
+    OwnerSettings,
     QdrantSettings,
     RetentionSettings,
     ServingSettings,
@@ -41,6 +42,7 @@ class Settings(Section):
     gate: GateSettings = GateSettings()
     retention: RetentionSettings = RetentionSettings()
     serving: ServingSettings = ServingSettings()
+    owner: OwnerSettings = OwnerSettings()
     root: Path = Field(Path(), exclude=True)
 
     @model_validator(mode="after")

@@ -121,3 +121,11 @@ class ServingSettings(Section):
     lease_ttl: Annotated[float, Field(gt=0)] = Field(
         1.0, description="Seconds after which a server alias is read again, in the background."
     )
+
+
+class OwnerSettings(Section):
+    """The owner process of an embedded store, for those who ask it."""
+
+    answer_timeout: Annotated[float, Field(gt=0)] = Field(
+        20.0, description="Seconds without a sign of life after which it counts as stuck."
+    )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from functools import cache
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from typing import Any
 
 from reindex.evaluation.metrics import Metric
 from reindex.evaluation.resampling import PairedDifference
 from reindex.evaluation.statistics import Verdict
+from reindex.plain import from_plain, to_plain
 from reindex.records import Layout
 
 
@@ -187,42 +186,11 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """The comparison as JSON types; ``from_dict`` gives an equal one back."""
-        plain: dict[str, Any] = _to_json(asdict(self))
+        plain: dict[str, Any] = to_plain(self)
         return plain
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Comparison:
         """Read what ``as_dict`` wrote, with or without ``scores``; unknown keys are skipped."""
-        read: Comparison = _from_json(cls, raw)
+        read: Comparison = from_plain(cls, raw)
         return read
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _to_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_to_json(item) for item in value]
-    return value
-
-
-def _from_json(kind: Any, value: Any) -> Any:
-    """Build ``kind`` (a dataclass, tuple, dict, optional or plain type) from JSON types."""
-    if value is None or kind is Any:
-        return value
-    if is_dataclass(kind) and isinstance(kind, type):
-        hints = _hints(kind)
-        present = [item.name for item in fields(kind) if item.name in value]
-        return kind(**{name: _from_json(hints[name], value[name]) for name in present})
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        return _from_json(next(item for item in arguments if item is not type(None)), value)
-    if origin is tuple:
-        return tuple(_from_json(arguments[0], item) for item in value)
-    if origin is dict:
-        return {key: _from_json(arguments[1], item) for key, item in value.items()}
-    return float(value) if kind is float else value
-
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)

@@ -11,6 +11,7 @@ from typing import Any
 
 from reindex.registry import Registry
 from reindex.registry.file import now
+from reindex.registry.owners import OwnerBook
 
 
 class RegistryCatalog:
@@ -68,3 +69,8 @@ class RegistryCatalog:
             "SELECT owner_pid FROM shards WHERE collection = ?", [name]
         ).fetchone()
         return None if row is None else row[0]
+
+    def project_owner(self) -> str | None:
+        """Another process that has the whole store, described; see `registry.owners`."""
+        found = OwnerBook(self._registry).other()
+        return None if found is None else str(found)

@@ -72,6 +72,8 @@ class RegistryFile:
             raise RegistryError(f"There is no registry at {path}. Run `reindex init` to make one.")
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self.owner_token = ""
+        """Under which whoever uses this object is the project's owner: see `registry.owners`."""
         self._local = threading.local()
         try:
             self._migrate()

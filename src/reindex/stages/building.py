@@ -12,6 +12,7 @@ import numpy as np
 from reindex.build import BuildReport, converge
 from reindex.errors import BudgetSpent, BuildError, RunStopped
 from reindex.evaluation.calibrate import Calibration, choose_oversampling
+from reindex.owner.jobs import job
 from reindex.pacing import Budget
 from reindex.protocols import Encoder
 from reindex.records import CollectionSpec, Vector
@@ -26,6 +27,7 @@ CALIBRATION_LASTS = 0.05
 """Share of the points that may change before the first stage is measured again."""
 
 
+@job("work")
 def build(
     workspace: Workspace,
     name: str,

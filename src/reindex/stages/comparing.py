@@ -8,12 +8,14 @@ from reindex.corpus.dead_letters import IgnoredLetters
 from reindex.encoder import OnnxEncoder
 from reindex.errors import ComparisonError
 from reindex.evaluation.compare import Comparison, Side, compare
+from reindex.owner.jobs import job
 from reindex.records import Judgements, query_hash
 from reindex.registry.ledger import BuiltCollection, StoredComparison, Version
 from reindex.stages.supervision import supervised
 from reindex.workspace import Workspace
 
 
+@job("work", name="compare")
 def compare_with_live(
     workspace: Workspace, name: str, *, against: str | None = None
 ) -> tuple[StoredComparison, Comparison]:

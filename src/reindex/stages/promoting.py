@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from reindex.errors import PromotionRefused
 from reindex.gate import GateDecision, decide
+from reindex.owner.jobs import job
 from reindex.promotion import (
     Flip,
     check_decision,
@@ -79,6 +80,7 @@ def _promote(
     return Promoted(decision, flip(workspace.registry, workspace.store, plan))
 
 
+@job("flip")
 def rollback(
     workspace: Workspace, name: str | None = None, *, now: bool = False, reason: str = ""
 ) -> Promotion:

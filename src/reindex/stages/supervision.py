@@ -138,7 +138,7 @@ def _alive(workspace: Workspace, job: Job) -> Iterator[None]:
     def beat() -> None:
         try:
             while not ended.wait(BEAT_S):
-                _tick(job)
+                _tick(workspace, job)
         finally:
             workspace.registry.close()  # this thread's connection
 
@@ -151,8 +151,10 @@ def _alive(workspace: Workspace, job: Job) -> Iterator[None]:
         thread.join()
 
 
-def _tick(job: Job) -> None:
+def _tick(workspace: Workspace, job: Job) -> None:
     """One beat. A registry that is busy or full for a moment must not end the run."""
+    if workspace.ending is not None:
+        job.pace.stop(workspace.ending)
     try:
         job.listen()
         job.beat()

@@ -10,6 +10,7 @@ from typing import Any
 from reindex.build import BuildReport, converge
 from reindex.build.rehearsal import REV, BlankEncoder, rehearsal
 from reindex.errors import BuildError, ReindexError, RunStopped
+from reindex.owner.jobs import job
 from reindex.promotion import previous_collection, reconcile
 from reindex.registry.ledger import BuiltCollection
 from reindex.stages.building import build
@@ -48,6 +49,7 @@ class Synced:
         }  # fmt: skip
 
 
+@job("work")
 def sync(
     workspace: Workspace,
     versions: Sequence[str] = (),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reindex.errors import Locked, StoreBusy, StoreError
+from reindex.owner.jobs import job
 from reindex.promotion import latest_done, previous_collection, reconcile
 from reindex.registry.adoptions import Adoptions
 from reindex.registry.control import Control, RunningRun, Throttle
@@ -147,6 +148,7 @@ class Cleaned:
         return asdict(self)
 
 
+@job("flip", name="gc")
 def collect_garbage(workspace: Workspace, *, dry_run: bool = False) -> Cleaned:
     """Drop collections that nothing needs; they can be built again.
 

@@ -188,6 +188,11 @@ class Shards:
             raise self._not_found(name)
         if self._catalog.collection_metadata(name) is None:
             raise StoreError(self._why_exists(name))
+        if (owner := self._catalog.project_owner()) is not None:
+            raise StoreBusy(
+                f"collection {name!r} belongs to this project's owner, {owner}: opening it here "
+                "would be in its way. Ask for what you need through the owner (see docs/owner.md)."
+            )
         folder = self._root / name
         try:
             return OpenShard(load_shard(folder), read_shape(folder))
@@ -208,8 +213,10 @@ class Shards:
         if "WouldBlock" in str(error):
             return StoreBusy(
                 f"collection {name!r} is held by {describe_holder(self._catalog.owner(name))}. An "
-                "embedded collection has one process at a time: use the collection there, or end "
-                'that process, or keep the vectors on a server ([store] kind = "server").'
+                "embedded collection has one process at a time. End that process and start "
+                "`reindex own` (in Python: `with project.own():` in that process): what other "
+                "terminals ask for then runs inside it. Or use the collection there, or keep the "
+                'vectors on a server ([store] kind = "server").'
             )
         return StoreError(
             f"collection {name!r} cannot be opened from {self._root / name}: {error}. If its files "

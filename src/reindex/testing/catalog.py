@@ -49,6 +49,10 @@ class MemoryCatalog:
         with self.lock:
             return self.state["owners"].get(name)
 
+    def project_owner(self) -> str | None:
+        """Nobody: there is no project."""
+        return None
+
     def _put(self, table: str, key: str, value: Any) -> None:
         with self.lock:
             self.state[table][key] = value

@@ -1,0 +1,12 @@
+-- The process that has the embedded store open and does for others what they ask; at most one.
+
+CREATE TABLE owner (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    pid INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    process_started TEXT,       -- opaque; tells the process from another one with its number
+    since TEXT NOT NULL,
+    address TEXT NOT NULL,      -- path of its Unix-domain socket
+    token TEXT NOT NULL,        -- of this ownership; who asks shows it
+    release TEXT NOT NULL       -- of reindex
+) STRICT;

@@ -1,0 +1,98 @@
+"""One job within the owner: it runs in a thread, and others watch it and may stop it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reindex.config import Settings
+from reindex.errors import OwnerError, RunStopped
+from reindex.owner.jobs import Kind
+from reindex.owner.wire import encode, error_event
+from reindex.plain import to_plain
+from reindex.registry.file import now
+from reindex.workspace import Workspace
+
+_FIXED = ("project", "store", "qdrant")
+"""Sections of the settings that the owner opened the project with."""
+
+
+class Job:
+    """What was asked, by whom, and how far it is."""
+
+    def __init__(self, number: int, kind: Kind, request: Mapping[str, Any], asked_by: int) -> None:
+        self.number, self.kind, self.asked_by = number, kind, asked_by
+        self.given: dict[str, Any] = request.get("arguments") or {}
+        self._settings = request.get("settings")
+        self.since = now()
+        self.running = False
+        self.outcome = "stopped before it began"
+        self._ending: RunStopped | None = None
+        self._view: Workspace | None = None
+        self._news: dict[str, tuple[int, int | None]] = {}
+        self._lock = threading.Lock()
+
+    def __str__(self) -> str:
+        shown = " ".join(str(value) for value in self.given.values() if isinstance(value, str))
+        return f"job {self.number} ({self.kind.name}{' ' + shown if shown else ''})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `reindex jobs`."""
+        return {
+            "job": self.number, "kind": self.kind.name, "arguments": self.given,
+            "state": "running" if self.running else "waiting", "pid": self.asked_by,
+            "since": self.since,
+        }  # fmt: skip
+
+    def run(self, workspace: Workspace) -> bytes:
+        """Do it, in this thread; the line that says how it ended."""
+        self.since, self.running = now(), True
+        try:
+            view = self._view = workspace.view(self._read_settings(workspace), self._progress)
+            self._end_if_told()
+            value = self.kind.run(view, **self.kind.arguments(self.given))
+            self.outcome = "done"
+            return encode({"event": "result", "value": to_plain(value)})
+        except BaseException as error:
+            self.outcome = f"{type(error).__name__}: {error}"
+            return encode(error_event(error))
+
+    def stop(self, why: str) -> None:
+        """Let it end where it next asks or tells how far it is, with everything kept."""
+        self._ending = RunStopped(why)
+        if self._view is not None:
+            self._view.ending = self._ending
+
+    def news(self) -> list[dict[str, Any]]:
+        """Progress since the last time that this was asked, the latest of each stage."""
+        with self._lock:
+            found, self._news = self._news, {}
+        return [
+            {"event": "progress", "stage": stage, "done": done, "total": total}
+            for stage, (done, total) in found.items()
+        ]
+
+    def _progress(self, stage: str, done: int, total: int | None) -> None:
+        with self._lock:
+            self._news[stage] = (done, total)
+        self._end_if_told()
+
+    def _end_if_told(self) -> None:
+        if self._ending is not None:
+            raise self._ending
+
+    def _read_settings(self, workspace: Workspace) -> Settings:
+        """The asker's settings, which must be of the project that is open here."""
+        if self._settings is None:
+            return workspace.settings
+        found = Settings.model_validate({**self._settings, "root": Path(self._settings["root"])})
+        own = workspace.settings
+        for section in _FIXED:
+            if getattr(found, section) != getattr(own, section) or found.home != own.home:
+                raise OwnerError(
+                    f"[{section}] in reindex.toml is not what the owner was started with. End it "
+                    "and start it again, so that it reads the file."
+                )
+        return found

@@ -1,0 +1,80 @@
+"""The search side of a project: retrievers, here or through the process that owns the store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reindex.errors import ArtifactError, CollectionNotFound
+from reindex.owner.jobs import job
+from reindex.records import Condition
+from reindex.registry.ledger import DEFAULT_OVERSAMPLING
+from reindex.retriever import Results, Retriever, Serving
+from reindex.workspace import Workspace
+
+_OPENING = threading.Lock()
+
+
+def open_retriever(workspace: Workspace, version: str | None = None) -> Retriever:
+    """A retriever over what is live, or over one version's collection; one of each is kept."""
+    with _OPENING:
+        if version not in workspace.retrievers:
+            workspace.retrievers[version] = _new_retriever(workspace, version)
+        return workspace.retrievers[version]
+
+
+def _new_retriever(workspace: Workspace, version: str | None) -> Retriever:
+    fixed = None
+    if version is not None:
+        fixed = workspace.collection_of(workspace.registry.version(version).name)
+
+    def resolve() -> str:
+        target = fixed or workspace.live_collection()
+        if target is None:
+            raise CollectionNotFound(
+                f"The alias {workspace.settings.alias!r} points at nothing yet. "
+                "Promote a first version: reindex promote v1"
+            )
+        return target
+
+    def load(collection: str, metadata: Mapping[str, Any]) -> Serving:
+        return _load(workspace, collection, metadata)
+
+    ttl = workspace.settings.serving.lease_ttl
+    return Retriever(workspace.store, resolve, load, lease_ttl=ttl)
+
+
+def _load(workspace: Workspace, collection: str, metadata: Mapping[str, Any]) -> Serving:
+    """The encoder of the version that a collection's own metadata names."""
+    name = metadata.get("version")
+    if not isinstance(name, str):
+        raise ArtifactError(
+            f"{collection} does not say which version it belongs to, so no encoder can be "
+            "chosen for it. Was it made by something else?"
+        )
+    encoder = workspace.encoder(workspace.registry.version(name))
+    built = workspace.registry.collection(collection)
+    return Serving(
+        encoder=encoder,
+        oversampling=built.first_stage if built else DEFAULT_OVERSAMPLING,
+        certified=frozenset(encoder.manifest.certified_with(encoder.encoding)),
+    )
+
+
+@job("aside")
+def settle(workspace: Workspace, version: str | None = None, timeout: float | None = None) -> None:
+    """Notice a flip now, and wait until its pair is loaded: the next search is answered by it."""
+    retriever = open_retriever(workspace, version)
+    retriever.lease()
+    retriever.wait_until_settled(timeout)
+
+
+@job("aside")
+def search(
+    workspace: Workspace, queries: Sequence[str], k: int = 10, *, offset: int = 0,
+    where: Condition | None = None, exact: bool = False, version: str | None = None,
+) -> list[Results]:  # fmt: skip
+    """`Retriever.search_many` as a job, over what is live or over one version's collection."""
+    retriever = open_retriever(workspace, version)
+    return retriever.search_many(queries, k, offset=offset, where=where, exact=exact)
