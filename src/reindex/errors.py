@@ -22,6 +22,7 @@ Every message says what was expected, what came instead, and what to do. Imports
     │   ├── CollectionNotFound
     │   ├── CollectionExists
     │   └── AliasConflict      an alias is in the way, or would be lost
+    ├── DiskFull               no room is left to write to (what was done is kept)
     ├── RunStopped             a run ended early on purpose (what was done is kept)
     │   ├── Cancelled          an operator asked for it
     │   ├── BudgetSpent        its budget of time or documents is spent
@@ -124,6 +125,10 @@ class CollectionExists(StoreError):
 
 class AliasConflict(StoreError):
     """An alias is in the way, or would be lost with its collection."""
+
+
+class DiskFull(ReindexError):
+    """No room is left to write to; what was done is kept, and the command can be run again."""
 
 
 class RunStopped(ReindexError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from types import TracebackType
 from typing import Self
 
 from reindex.artifact import load_manifest
@@ -15,7 +16,7 @@ from reindex.corpus.frameworks import stored_text
 from reindex.corpus.judgements import load_judgements
 from reindex.corpus.sources import open_source
 from reindex.encoder import OnnxEncoder
-from reindex.errors import ArtifactError, BuildError, ConfigError, RunStopped
+from reindex.errors import ArtifactError, BuildError, ConfigError, ReindexError, RunStopped
 from reindex.protocols import DocumentSource, Progress, Store, no_progress
 from reindex.records import Judgements
 from reindex.registry import REGISTRY_NAME, Registry
@@ -46,8 +47,18 @@ class Workspace:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except ReindexError as second:
+            if error is None:
+                raise
+            error.add_note(f"Closing failed too: {second}")
 
     def with_corpus(self, folder: Path) -> Workspace:
         """The same project over another BEIR folder's documents, queries and judgements."""

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reindex.build.spill import SortedRuns
+from reindex.errors import DiskFull
 from reindex.point_ids import KEY_BYTES, pack_id, point_key, unpack_id
 from reindex.records import PointId, point_id
 
@@ -85,7 +86,7 @@ def test_a_full_disk_is_an_error_and_no_crash() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(DiskFull, match="TMPDIR"):
             runs.add(b"abcd")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reindex.diskspace import disk_full, is_disk_full
+
 
 class SortedRuns:
     """A map from keys of ``key`` bytes to values of ``value`` bytes; with ``value=0`` a set.
@@ -72,9 +74,19 @@ def _sorted_file(*parts: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
     """All parts in one sorted memory-mapped file; sorted in place, off the heap.
 
     Raises:
-        OSError: the temporary folder is full. (Without reserving the room first, writing to the
+        DiskFull: the temporary folder is full. (Without reserving the room first, writing to the
             mapping would end the process with SIGBUS.)
     """
+    try:
+        return _merged_file(parts)
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        folder, remedy = tempfile.gettempdir(), " or set TMPDIR to a larger folder"
+        raise disk_full("What a build remembers", folder, error, remedy=remedy) from error
+
+
+def _merged_file(parts: Sequence[NDArray[np.bytes_]]) -> NDArray[np.bytes_]:
     count = sum(map(len, parts))
     with tempfile.TemporaryFile(prefix="reindex-build-") as file:
         if hasattr(os, "posix_fallocate"):

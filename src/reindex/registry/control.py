@@ -162,16 +162,18 @@ class Control:
 
     def end(self, run: int, state: str, details: Mapping[str, Any]) -> None:
         """Close a run, unless somebody else has, and release what it holds."""
-        key = (self._registry.path, run)
-        _abandoned.add(key)
-        with self._registry.transaction():
-            self._registry.execute(
-                "UPDATE runs SET state = ?, finished_at = ?, details = ? "
-                "WHERE id = ? AND state = 'running'",
-                (state, now(), json.dumps(dict(details), sort_keys=True, default=str), run),
-            )
-            self._registry.execute("DELETE FROM locks WHERE run = ?", [run])
-        _abandoned.discard(key)
+        told = json.dumps(dict(details), sort_keys=True, default=str)
+        try:
+            with self._registry.transaction():
+                self._registry.execute(
+                    "UPDATE runs SET state = ?, finished_at = ?, details = ? "
+                    "WHERE id = ? AND state = 'running'",
+                    (state, now(), told, run),
+                )
+                self._registry.execute("DELETE FROM locks WHERE run = ?", [run])
+        except BaseException:
+            _abandoned.add((self._registry.path, run))
+            raise
 
     # -- for operators
 

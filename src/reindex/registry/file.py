@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from sqlite_utils import Database, Migrations
 
+from reindex.diskspace import disk_full, is_disk_full
 from reindex.errors import Conflict, RegistryError, RegistryTooNew
 from reindex.registry.ledger import BuiltCollection, Promotion, Run, StoredComparison, Version
 
@@ -78,6 +79,8 @@ class RegistryFile:
         try:
             self._migrate()
         except sqlite3.DatabaseError as error:
+            if is_disk_full(error):
+                raise disk_full("The registry", self.path, error) from error
             raise RegistryError(
                 f"{path} cannot be read as a registry: {error}. "
                 f"Restore it from a backup ({path.name}.before-*) beside it."
@@ -107,16 +110,20 @@ class RegistryFile:
         try:
             db.conn.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
+            if is_disk_full(error):
+                raise disk_full("The registry", self.path, error) from error
             raise Conflict(
                 f"{self.path} is locked by another process for over {BUSY_TIMEOUT_S:g} s "
                 f"({error}). Try again when it is done."
             ) from error
         try:
             yield
-        except BaseException:
+            db.commit()
+        except BaseException as error:
             db.rollback()
+            if isinstance(error, sqlite3.Error) and is_disk_full(error):
+                raise disk_full("The registry", self.path, error) from error
             raise
-        db.commit()
 
     @staticmethod
     def now() -> str:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from reindex.diskspace import disk_full, is_disk_full
 from reindex.errors import BudgetSpent, Cancelled, LockLost, ReindexError, RunStopped
 from reindex.pacing import Budget, RunPace, Speed
 from reindex.promotion import operator
@@ -117,6 +118,9 @@ def supervised(
         job.details["error"] = f"{type(error).__name__}: {error}"
         state = next(state for kind_, state in _STATES if isinstance(error, kind_))
         _end(control, job, state, error)
+        if isinstance(error, OSError) and is_disk_full(error):
+            place = error.filename or workspace.settings.home
+            raise disk_full(f"What `{kind}` writes", place, error) from error
         raise
     _end(control, job, "done", None)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reindex.errors import AliasConflict, CollectionNotFound, StoreError
+from reindex.diskspace import disk_full, is_disk_full
+from reindex.errors import AliasConflict, CollectionNotFound, DiskFull, StoreError
 from reindex.protocols import Catalog
 from reindex.records import (
     PREFIX_VECTOR,
@@ -53,6 +55,10 @@ def open_store(settings: Settings, catalog: Catalog) -> EdgeStore:
     return EdgeStore(settings.resolve(settings.store.path), catalog)
 
 
+MIN_FREE = 64 * 2**20
+"""Bytes that must be free before a write: a request touches some 5 MB of mapped files and log."""
+
+
 class EdgeStore:
     """Collections as shard folders under ``root``; aliases, metadata and owners in ``catalog``.
 
@@ -65,6 +71,7 @@ class EdgeStore:
 
     def __init__(self, root: Path, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._root = root
         self._shards = Shards(root, catalog)
 
     def create(self, spec: CollectionSpec) -> None:
@@ -119,6 +126,7 @@ class EdgeStore:
             vectors = stacked(name, points, held.shape)
             made = requests.points(points, vectors, held.shape)
             for batch in chunks(made, held.shape.batch):
+                self._check_room()
                 held.shard.update(requests.insertion(batch))
 
     def update(
@@ -129,6 +137,7 @@ class EdgeStore:
             stacked(name, points, held.shape)  # all are checked before the first is written
             for key, group in by_seen(name, points, seen).items():
                 for batch in chunks(group, held.shape.batch):
+                    self._check_room()
                     made = requests.points(batch, stacked(name, batch, held.shape), held.shape)
                     held.shard.update(requests.replacement(made, key))
 
@@ -138,6 +147,7 @@ class EdgeStore:
         """Overwrite payload and stamp, keep the vectors; conditional as ``update``."""
         with self._using(name) as held:
             for key, group in by_seen(name, changes, seen).items():
+                self._check_room()
                 for change in group:
                     operation = requests.new_payload(change.id, stamped(change), key)
                     held.shard.update(operation)
@@ -250,12 +260,23 @@ class EdgeStore:
         held = self._shards.get(name)
         try:
             yield held
-        except StoreError:
+        except (StoreError, DiskFull):
             raise
         except Exception as error:
+            if is_disk_full(error):
+                raise disk_full(f"Collection {name!r}", self._root, error) from error
             if "not initialized" in str(error):  # another thread closed or dropped it
                 raise self._gone(name) from error
             raise StoreError(f"collection {name!r}: the embedded engine says: {error}") from error
+
+    def _check_room(self) -> None:
+        """Raise DiskFull while there is still room: the engine maps its files into memory, so a
+        write without room would not fail, but end the process (SIGBUS).
+        """
+        free = shutil.disk_usage(self._root).free
+        if free < MIN_FREE:
+            left = f"{free / 2**20:.0f} MiB free, {MIN_FREE / 2**20:.0f} MiB needed to go on safely"
+            raise disk_full("The embedded store", self._root, left)
 
     def _gone(self, name: str) -> StoreError:
         if self._shards.exists(name):

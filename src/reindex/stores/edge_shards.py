@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reindex.diskspace import disk_full, is_disk_full
 from reindex.errors import CollectionExists, CollectionNotFound, StoreBusy, StoreError
 from reindex.protocols import Catalog
 from reindex.records import CollectionSpec
@@ -141,12 +142,25 @@ class Shards:
         shutil.rmtree(doomed)
 
     def close(self) -> None:
-        """Flush and release every shard; the next use opens it again."""
+        """Flush and release every shard; the next use opens it again.
+
+        Raises:
+            DiskFull, StoreError: a shard could not be flushed; all are released. What it has not
+                flushed is in the engine's log, from which it is read again when opened.
+        """
+        failed: list[tuple[str, Exception]] = []
         with self._lock:
             while self._open:
-                _, held = self._open.popitem()
-                held.shard.flush()
-                held.shard.close()
+                name, held = self._open.popitem()
+                for step in (held.shard.flush, held.shard.close):
+                    try:
+                        step()
+                    except Exception as error:
+                        failed.append((name, error))
+        for name, first in failed[:1]:
+            if is_disk_full(first):
+                raise disk_full(f"Collection {name!r}", self._root, first) from first
+            raise StoreError(f"collection {name!r}: closing it failed: {first}") from first
 
     def optimize(self, name: str) -> None:
         """Merge segments and build the graphs in a child process, on the released shard.
