@@ -12,6 +12,7 @@ import os
 import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from reindex.errors import Conflict, PromotionRefused, ReindexError
 from reindex.gate import GateDecision
@@ -20,6 +21,9 @@ from reindex.protocols import Store
 from reindex.registry import Registry
 from reindex.registry.file import BUSY_TIMEOUT_S
 from reindex.registry.ledger import Promotion, PromotionKind
+
+_ACTING: set[tuple[Path, int]] = set()
+"""(registry, intent) that a thread of this process acts on right now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,38 @@ def check_decision(decision: GateDecision, *, force: bool, reason: str) -> None:
 def flip(registry: Registry, store: Store, plan: Flip) -> Promotion:
     """Move the alias from ``plan.expected`` to ``plan.target``.
 
+    A flip whose answer was lost counts as done where the alias shows it.
+
     Raises:
         Conflict: the alias points elsewhere by now, or the collection was rebuilt; says who moved
             it and when. Nothing was changed.
+        StoreError: the store failed, and the alias was not moved, or cannot be read either: then
+            the intent stays open until `reconcile` can ask.
     """
     reconcile(registry, store)
-    intent = registry.add_intent(
+    intent = _intend(registry, plan)
+    acting = (registry.path, intent.id)
+    _ACTING.add(acting)
+    try:
+        with registry.transaction():
+            return _write(registry, store, plan, intent.id)
+    except Conflict:
+        if registry.promotion(intent.id).state == "intent":
+            registry.close_intent(intent.id, "abandoned")
+        raise
+    except ReindexError:
+        # the write may have arrived even where its answer did not: the alias knows
+        if registry.promotion(intent.id).state == "intent":
+            settled = _settle(registry, store, intent)
+            if settled.state == "done":
+                return settled
+        raise
+    finally:
+        _ACTING.discard(acting)
+
+
+def _intend(registry: Registry, plan: Flip) -> Promotion:
+    return registry.add_intent(
         kind=plan.kind,
         conditions=list(plan.conditions),
         alias=plan.alias,
@@ -88,18 +118,6 @@ def flip(registry: Registry, store: Store, plan: Flip) -> Promotion:
         reason=plan.reason,
         who=operator(),
     )
-    try:
-        with registry.transaction():
-            return _write(registry, store, plan, intent.id)
-    except Conflict:
-        if registry.promotion(intent.id).state == "intent":
-            registry.close_intent(intent.id, "abandoned")
-        raise
-    except ReindexError:
-        # the write may have arrived even where its answer did not: the alias knows
-        if registry.promotion(intent.id).state == "intent":
-            _settle(registry, store, intent)
-        raise
 
 
 def _write(registry: Registry, store: Store, plan: Flip, intent: int) -> Promotion:
@@ -139,7 +157,8 @@ def reconcile(registry: Registry, store: Store) -> list[Promotion]:
     if not registry.promotions(state="intent"):
         return []
     with registry.transaction():
-        dead = [item for item in registry.promotions(state="intent") if not _alive(item)]
+        intents = registry.promotions(state="intent")
+        dead = [item for item in intents if not _alive(registry, item)]
         return [_settle(registry, store, intent) for intent in dead]
 
 
@@ -158,16 +177,18 @@ def latest_done(registry: Registry, alias: str) -> Promotion | None:
     return next((item for item in done if item.alias == alias), None)
 
 
-def _alive(intent: Promotion) -> bool:
+def _alive(registry: Registry, intent: Promotion) -> bool:
     """Whether the process that wrote the intent may still be about to act on it.
 
-    It waits for the write lock at most BUSY_TIMEOUT_S, so an old intent is dead in any case: that
-    covers other hosts and reused process numbers.
+    This one knows. Another one waits for the write lock at most BUSY_TIMEOUT_S, so an old intent
+    is dead in any case: that covers other hosts and reused process numbers.
     """
     age = datetime.now(UTC) - datetime.fromisoformat(intent.created_at)
     if age.total_seconds() > 10 * BUSY_TIMEOUT_S:
         return False
     same_host = intent.who.rpartition("@")[2] == socket.gethostname()
+    if same_host and intent.pid == os.getpid():
+        return (registry.path, intent.id) in _ACTING
     return not same_host or process_alive(intent.pid)
 
 

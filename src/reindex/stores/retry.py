@@ -39,7 +39,7 @@ def may_pass(error: BaseException) -> bool:
     """
     if (asked := asked_wait(error)) is not None:
         return asked <= LONGEST_WISH_S
-    if isinstance(error, NotCompleted):
+    if isinstance(error, NotCompleted) or _UNREAD_WISH in str(error):
         return True
     status = getattr(error, "status_code", None)
     if status is not None:
@@ -88,6 +88,7 @@ def _seconds(wish: str, unit: float = 1.0) -> float | None:
         date = parsedate_to_datetime(wish.strip())
     except (TypeError, ValueError):
         return None
+    date = date.replace(tzinfo=date.tzinfo or UTC)  # "-0000" is UTC of unknown origin
     return max(0.0, (date - _now()).total_seconds())
 
 
