@@ -20,6 +20,7 @@ CREATE TABLE journal (
     text TEXT,                  -- NULL: a delete
     payload TEXT,               -- JSON; NULL: a delete
     pid INTEGER NOT NULL,
+    process_started TEXT,
     host TEXT NOT NULL,
     created_at TEXT NOT NULL
 ) STRICT;

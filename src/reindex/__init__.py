@@ -10,21 +10,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reindex.errors import ReindexError
+    from reindex.indexing import Indexer
     from reindex.project import Project
     from reindex.project import open_project as open
+    from reindex.records import Document
     from reindex.retriever import Results, Retriever
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "open": ("reindex.project", "open_project"),
+    "Document": ("reindex.records", "Document"),
+    "Indexer": ("reindex.indexing", "Indexer"),
     "Project": ("reindex.project", "Project"),
     "ReindexError": ("reindex.errors", "ReindexError"),
     "Results": ("reindex.retriever", "Results"),
     "Retriever": ("reindex.retriever", "Retriever"),
 }
 
-__all__ = ["Project", "ReindexError", "Results", "Retriever", "__version__", "open"]
+__all__ = [
+    "Document",
+    "Indexer",
+    "Project",
+    "ReindexError",
+    "Results",
+    "Retriever",
+    "__version__",
+    "open",
+]
 
 
 def __getattr__(name: str) -> Any:

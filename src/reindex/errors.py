@@ -34,6 +34,8 @@ Every message says what was expected, what came instead, and what to do. Imports
     │   └── TooManyDeletes     more of the collection would be deleted than allowed
     ├── ComparisonError        live and candidate cannot be compared
     ├── AdoptionRefused        a collection is not what it was said to be, so it is not taken over
+    ├── WriteRefused           a document cannot be stored; nothing was written
+    ├── WriteNotAcknowledged   what is live could not take a write; the journal keeps it
     ├── PromotionRefused       a gate condition or the state of the world says no
     └── SpaceMismatch          a query and a collection of different spaces were about to meet
 """
@@ -178,6 +180,14 @@ class ComparisonError(ReindexError):
 
 class AdoptionRefused(ReindexError):
     """A collection is not what it was said to be, with figures; it was not taken over."""
+
+
+class WriteRefused(ReindexError):
+    """A document cannot be stored; nothing of the call was written."""
+
+
+class WriteNotAcknowledged(ReindexError):
+    """What is live could not take a write; the journal keeps it, and it is applied later."""
 
 
 class PromotionRefused(ReindexError):

@@ -30,6 +30,7 @@ from reindex.workspace import Workspace
 if TYPE_CHECKING:
     from reindex.build import BuildReport
     from reindex.evaluation.compare import Comparison
+    from reindex.indexing import Indexer
     from reindex.owner.owning import Owner
     from reindex.retriever import Retriever
     from reindex.stages.adopting import Adopted, AdoptionRequest
@@ -189,6 +190,12 @@ class Project(Workspace):
     def throttle(self, per_second: float | None) -> None:
         """Let every run of this project embed and write at most so many documents a second."""
         Control(self.registry).set_throttle(per_second, operator())
+
+    def indexer(self) -> Indexer:
+        """The write path: upserts and deletes that no build or flip loses."""
+        from reindex.indexing import Indexer
+
+        return Indexer(self)
 
     def retriever(self, version: str | None = None) -> Retriever | OwnerRetriever:
         """A retriever over what is live, or over one version's collection.

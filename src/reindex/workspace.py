@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +18,12 @@ from reindex.corpus.judgements import load_judgements
 from reindex.corpus.sources import open_source
 from reindex.encoder import OnnxEncoder
 from reindex.errors import ArtifactError, BuildError, ConfigError, ReindexError, RunStopped
-from reindex.protocols import DocumentSource, Progress, Store, no_progress
+from reindex.protocols import DocumentSource, Encoder, Progress, Store, no_progress
 from reindex.records import Judgements
 from reindex.registry import REGISTRY_NAME, Registry
 from reindex.registry.adoptions import Adoptions
 from reindex.registry.catalog import RegistryCatalog
+from reindex.registry.journal import Journal
 from reindex.registry.ledger import BuiltCollection, Version
 from reindex.registry.owners import OwnerBook, OwnerRecord
 from reindex.retriever import Retriever
@@ -38,6 +40,8 @@ class Workspace:
         self.ending: RunStopped | None = None
         """Why what runs in this workspace shall end now; whoever works asks now and then."""
         self._opened: list[Callable[[], None]] = []
+        self._encoders: dict[str, Encoder] = {}
+        self._loading = threading.Lock()
 
     @classmethod
     def open(cls, path: str | Path = ".", *, progress: Progress = no_progress) -> Self:
@@ -111,9 +115,14 @@ class Workspace:
 
     def collection_source(self, collection: str) -> CollectionSource:
         """A collection's own points as documents."""
+        text_of = stored_text(self.settings.source)
+        return CollectionSource(self.store, collection, name=self.copies_name, text_of=text_of)
+
+    @property
+    def copies_name(self) -> str:
+        """The identity of the live collection as a source; the same whatever is live."""
         settings = self.settings.source
-        name = settings.name or f"collection:{settings.collection or self.settings.alias}"
-        return CollectionSource(self.store, collection, name=name, text_of=stored_text(settings))
+        return settings.name or f"collection:{settings.collection or self.settings.alias}"
 
     def _named_collection(self) -> str:
         found = self.settings.source.collection or self.live_collection()
@@ -124,6 +133,23 @@ class Workspace:
                 "source.collection."
             )
         return found
+
+    @cached_property
+    def journal(self) -> Journal:
+        """Single writes, and the collections that they go to."""
+        return Journal(self.registry)
+
+    @cached_property
+    def resting(self) -> dict[str, float]:
+        """Write targets that just failed -> when (monotonic) they may be tried again."""
+        return {}
+
+    def kept_encoder(self, built: BuiltCollection) -> Encoder:
+        """The encoder whose vectors a collection holds, loaded once and kept."""
+        with self._loading:
+            if built.name not in self._encoders:
+                self._encoders[built.name] = self.encoder_into(built)
+            return self._encoders[built.name]
 
     def dead_letters(self, name: str) -> DeadLetters:
         """A dead-letter file for one run."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 
 
 @dataclass(slots=True)
@@ -96,3 +97,25 @@ class BuildReport:
             documents_per_second=counts.documents / seconds if seconds else 0.0,
             stopped=stopped,
         )
+
+
+def sum_of(reports: Iterable[BuildReport]) -> BuildReport:
+    """Several passes over one collection as one run: counts add up, the last one's points stay."""
+    first, *others = reports
+    for other in others:
+        first = replace(
+            other,
+            **{
+                item.name: getattr(first, item.name) + getattr(other, item.name)
+                for item in fields(BuildReport)
+                if item.name in _ADDED
+            },
+            complete=first.complete and other.complete,
+        )
+    rate = first.documents / first.seconds if first.seconds else 0.0
+    return replace(first, documents_per_second=rate)
+
+
+_ADDED = {item.name for item in fields(BuildReport)} - {
+    "points", "complete", "stopped", "documents_per_second"
+}  # fmt: skip

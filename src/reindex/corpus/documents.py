@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from reindex.config import SourceSettings
+from reindex.corpus.frameworks import stored_text
 from reindex.corpus.readers import Fields
 from reindex.errors import ConfigError
 from reindex.records import STAMP_KEY, Document, Payload
@@ -59,6 +60,31 @@ def document_maker(settings: SourceSettings) -> Callable[[Fields], Document]:
         return Document(id, text, shape(_Read(id, text, fields, names[-1])))
 
     return make
+
+
+def shaped(
+    settings: SourceSettings, id: int | str, text: str, payload: Mapping[str, Any]
+) -> Payload:
+    """``payload`` with ``text`` where this project's payloads keep it.
+
+    In a framework's shape the fields given become its metadata. Among plain fields the text goes
+    into the last of ``source.text_fields``, unless it stands there already.
+
+    Raises:
+        UnusableRow: another text is there.
+    """
+    body = settings.text_fields[-1]
+    found = stored_text(settings)(payload)
+    there = payload.get(body) if settings.payload == "plain" else found
+    if there not in (None, "", text):
+        raise UnusableRow(
+            f"the payload holds the text {str(there)[:80]!r}, the text given is {text[:80]!r}; "
+            "give one of them, or both alike",
+            id,
+        )
+    if settings.payload == "plain":
+        return {**payload, body: text}
+    return PRESETS[settings.payload](_Read(id, text, {**payload, body: text}, body))
 
 
 def _id(fields: Fields, name: str) -> int | str:

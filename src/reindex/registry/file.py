@@ -164,7 +164,8 @@ class RegistryFile:
         """Run one statement on this thread's connection."""
         return self._db.conn.execute(sql, tuple(parameters))
 
-    def _insert_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    def execute_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Run one statement for every row, in one transaction."""
         with self.transaction():
             self._db.conn.executemany(sql, rows)
 

@@ -58,7 +58,7 @@ class Registry(RegistryFile):
 
     def record_training_queries(self, version: str, hashes: Iterable[str]) -> None:
         """Keep the hashes of the queries that a version was trained on."""
-        self._insert_many(
+        self.execute_many(
             "INSERT OR IGNORE INTO training_queries VALUES (?, ?)",
             ((version, item) for item in hashes),
         )
@@ -149,6 +149,15 @@ class Registry(RegistryFile):
                 "UPDATE collections SET writes = writes + ? WHERE name = ?", (writes, name)
             )
 
+    def count_single_writes(self, name: str, changed: int, growth: int) -> None:
+        """Single writes changed a collection: they are drift, and change what is expected in it."""
+        with self.transaction():
+            self.execute(
+                "UPDATE collections SET writes = writes + ?, points = max(0, points + ?), "
+                "source_documents = max(0, source_documents + ?) WHERE name = ?",
+                (changed, growth, growth, name),
+            )
+
     def collection(self, name: str) -> BuiltCollection | None:
         """What is known of a collection, or None."""
         return self._row(BuiltCollection, "SELECT * FROM collections WHERE name = ?", [name])
@@ -170,7 +179,7 @@ class Registry(RegistryFile):
         """Record a comparison with its per-query scores (metric -> query -> live, candidate)."""
         with self.transaction():
             identity = self._insert("comparisons", created_at=now(), **values)
-            self._insert_many(
+            self.execute_many(
                 "INSERT INTO comparison_scores VALUES (?, ?, ?, ?, ?)",
                 [
                     (identity, metric, query, live, candidate)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from reindex.build import BuildReport, converge
+from reindex.build import BuildReport
+from reindex.build.report import sum_of
 from reindex.errors import BudgetSpent, BuildError, RunStopped
 from reindex.evaluation.calibrate import Calibration, choose_oversampling
 from reindex.owner.jobs import job
@@ -17,6 +18,7 @@ from reindex.pacing import Budget
 from reindex.protocols import Encoder
 from reindex.records import CollectionSpec, Vector
 from reindex.registry.ledger import BuiltCollection, Version
+from reindex.stages.passes import one_pass, publish, sources_of
 from reindex.stages.supervision import Job, collection_lock, supervised
 from reindex.workspace import Workspace
 
@@ -63,25 +65,19 @@ def _build(workspace: Workspace, version: Version, job: Job, *, allow_deletes: b
     encoder = workspace.encoder(version, tune=True)
     built = _ensure_collection(workspace, version, collection)
     workspace.store.info(collection)  # held by another process: raises before anything is marked
+    publish(workspace, collection)
     # until the end nobody may take the collection for complete, also if this process dies
     workspace.registry.update_collection(collection, complete=False)
     dead = workspace.dead_letters(f"{job.kind}-{job.id}")
     try:
         with dead:
-            report = converge(
-                workspace.source,
-                encoder,
-                workspace.store,
-                collection,
-                build=built.build,
-                rev=job.rev,
-                dead=dead,
-                settings=workspace.settings.build,
-                batch_size=workspace.settings.embed.batch_size,
-                allow_deletes=allow_deletes,
-                progress=job.progress,
-                pace=job.pace,
-            )
+            report = sum_of(
+                one_pass(
+                    workspace, source, encoder, built,
+                    job=job, dead=dead, allow_deletes=allow_deletes,
+                )
+                for source in sources_of(workspace, collection)
+            )  # fmt: skip
     except RunStopped as stop:
         _record_stop(workspace, version, job, stop)
         raise
@@ -195,11 +191,20 @@ def _record(workspace: Workspace, built: BuiltCollection, report: BuildReport) -
         registry.update_collection(
             built.name,
             source=workspace.source.name,
-            source_documents=report.documents,
+            source_documents=_expected(report),
             points=report.points,
             complete=report.complete,
             built_at=registry.now(),
         )
+
+
+def _expected(report: BuildReport) -> int:
+    """How many points the source asks for.
+
+    Every good document is in a complete collection, apart from those that were deleted meanwhile;
+    and one that files and single writes both hold is one point.
+    """
+    return min(report.documents, report.points) if report.complete else report.documents
 
 
 def _needs_calibration(workspace: Workspace, collection: str) -> bool:
