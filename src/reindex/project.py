@@ -11,8 +11,9 @@ with reindex.open("reindex.toml") as project:
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
     from reindex.build import BuildReport
     from reindex.evaluation.compare import Comparison
     from reindex.indexing import Indexer
+    from reindex.inspection.findings import Diagnosis
     from reindex.owner.owning import Owner
     from reindex.retriever import Retriever
     from reindex.stages.adopting import Adopted, AdoptionRequest
+    from reindex.stages.examining import Examination
     from reindex.stages.owner_retriever import OwnerRetriever
     from reindex.stages.promoting import Promoted
     from reindex.stages.syncing import Synced
@@ -90,18 +93,32 @@ class Project(Workspace):
         """
         from reindex.stages.adopting import start_values
 
+        with cls.on_server(url) as project:
+            values = start_values(project, request, url=url, alias=alias)
+        return cls.init(folder, values=values, progress=progress)
+
+    @classmethod
+    @contextlib.contextmanager
+    def on_server(cls, url: str, *, progress: Progress = no_progress) -> Iterator[Self]:
+        """A project that lasts as long as the context, to look at a server's collections with."""
         with tempfile.TemporaryDirectory() as nowhere:
             probe = {"store": {"kind": "server"}, "qdrant": {"url": url}, "root": nowhere}
-            with Workspace(Settings.model_validate(probe)) as workspace:
-                Registry(workspace.settings.home / REGISTRY_NAME, create=True).close()
-                values = start_values(workspace, request, url=url, alias=alias)
-        return cls.init(folder, values=values, progress=progress)
+            settings = Settings.model_validate(probe)
+            Registry(settings.home / REGISTRY_NAME, create=True).close()
+            with cls(settings, progress=progress) as project:
+                yield project
 
     def adopt(self, request: AdoptionRequest) -> Adopted:
         """Take over a collection that somebody else made as the live version."""
         from reindex.stages.adopting import adopt
 
         return adopt(self, request)
+
+    def doctor(self, asked: Examination | None = None) -> Diagnosis:
+        """Look at a collection, ours or somebody else's; nothing is written. None: what is live."""
+        from reindex.stages.examining import Examination, examine
+
+        return examine(self, asked or Examination())
 
     def train(
         self,

@@ -212,6 +212,9 @@ class CarryingStore(Protocol):
         ``vector`` names another slot to read it from.
         """
 
+    def pages(self, name: str, vector: str, *, page: int = 500) -> Iterator[list[StoredPoint]]:
+        """All points, ids ascending, with payload and the vector of a slot, whoever made them."""
+
     def carry_indexes(self, name: str, like: CollectionDescription) -> list[str]:
         """Create the payload indexes of ``like`` that ``name`` lacks; returns their fields."""
 

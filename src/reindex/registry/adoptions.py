@@ -51,13 +51,16 @@ class Adoptions:
         ).fetchone()
         return _adoption(row) if row else None
 
+    def all(self) -> list[Adoption]:
+        """All of them, newest first."""
+        rows = self._registry.execute(
+            f"SELECT {_NAMES} FROM adoptions ORDER BY adopted_at DESC"  # noqa: S608
+        ).fetchall()
+        return [_adoption(row) for row in rows]
+
     def of_version(self, version: str) -> Adoption | None:
         """The collection that was adopted as this version, if any."""
-        row = self._registry.execute(
-            f"SELECT {_NAMES} FROM adoptions WHERE version = ? ORDER BY adopted_at DESC",  # noqa: S608
-            [version],
-        ).fetchone()
-        return _adoption(row) if row else None
+        return next((item for item in self.all() if item.version == version), None)
 
 
 _NAMES = ", ".join(item.name for item in fields(Adoption))

@@ -55,26 +55,44 @@ def verified_version(
     if registered is not None:
         exported = registered.state == "exported"
         return registered if exported else export(workspace, registered.name)
-    from reindex.training.base import load_base
-
-    prompts = (request.query_prompt, request.document_prompt)
-    spec = base_spec(workspace, request.model)
-    model = load_base(spec, max_length=request.max_length, prompts=prompts, longest=None)
-
-    def encode(texts: Sequence[str]) -> Any:
-        prompted = [request.document_prompt + text for text in texts]
-        return model.encode(prompted, show_progress_bar=False, normalize_embeddings=True)
-
+    how = (request.max_length, request.query_prompt, request.document_prompt)
+    encode, max_length = base_model(workspace, request.model, *how)
     agreed = best(list(_agreements(points, ways, encode, request.model)))
     check_agreement(request.collection, agreed, request)
     recipe = BaseRecipe(
-        max_length=int(model.max_seq_length),
+        max_length=max_length,
         query_prompt=request.query_prompt,
         document_prompt=request.document_prompt,
     )
     known = _same_base(workspace, {"base": request.model, **recipe})
     version = known or adopt_base(workspace, request.model, recipe)
     return export(workspace, version.name)
+
+
+def base_model(
+    workspace: Workspace,
+    base: str,
+    max_length: int | None = None,
+    query_prompt: str = "",
+    document_prompt: str = "",
+) -> tuple[Encode, int]:
+    """How a base model embeds documents by torch, as the frameworks do, and its max length.
+
+    Raises:
+        ModelError: it cannot be found or loaded.
+        MissingExtra: the [train] extra is not installed.
+    """
+    from reindex.training.base import load_base
+
+    prompts = (query_prompt, document_prompt)
+    spec = base_spec(workspace, base)
+    model = load_base(spec, max_length=max_length, prompts=prompts, longest=None)
+
+    def encode(texts: Sequence[str]) -> Any:
+        prompted = [document_prompt + text for text in texts]
+        return model.encode(prompted, show_progress_bar=False, normalize_embeddings=True)
+
+    return encode, int(model.max_seq_length)
 
 
 def _registered(workspace: Workspace, request: AdoptionRequest) -> Version | None:

@@ -14,8 +14,6 @@ from reindex.errors import (
     StoreError,
 )
 from reindex.records import (
-    PREFIX_VECTOR,
-    STAMP_KEY,
     CollectionDescription,
     CollectionInfo,
     CollectionSpec,
@@ -40,14 +38,18 @@ from reindex.stores.layout import (
     chunks,
     hit,
     key_of,
-    prefix_of,
     stacked,
     stored_point,
 )
 from reindex.stores.retry import Retry
 from reindex.stores.server_carry import Carrier, creation
 from reindex.stores.server_connection import Connection, check_version
-from reindex.stores.server_models import model_filter, payload_overwrite, point_structs
+from reindex.stores.server_models import (
+    model_filter,
+    payload_overwrite,
+    point_structs,
+    search_request,
+)
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -96,7 +98,8 @@ class ServerStore:
         self._carrier = Carrier(client, connection)
         self._shapes: dict[str, Shape] = {}
         self._indexed: set[str] = set()
-        check_version(self._read(None, client.info).version)
+        self.version = str(self._read(None, client.info).version)
+        check_version(self.version)
 
     def create(self, spec: CollectionSpec) -> None:
         """Create a collection: one request, so it is there whole or not at all."""
@@ -274,33 +277,10 @@ class ServerStore:
 
     def search(self, name: str, vector: Vector, plan: SearchPlan) -> list[Hit]:
         """Best first. A two-stage plan on a ``single`` layout searches the full vectors."""
-        from qdrant_client import models
-
         shape = self._shape(name)
         query = checked_query(name, vector, shape)
-        checked_plan(name, plan)
-        chosen = model_filter(requests.where(plan.where)) if plan.where else None
-        params = models.SearchParams(hnsw_ef=plan.hnsw_ef, exact=plan.exact)
-        request = partial(
-            self._client.query_points,
-            name,
-            query.tolist(),
-            using=shape.vector or None,
-            query_filter=chosen,
-            search_params=params,
-            limit=plan.k,
-            offset=plan.offset,
-            with_payload=True if plan.with_payload else [STAMP_KEY],
-        )
-        if plan.two_stage and shape.prefix_dim is not None:
-            first = models.Prefetch(
-                query=prefix_of(query, shape.prefix_dim).tolist(),
-                using=PREFIX_VECTOR,
-                limit=plan.oversampling * (plan.k + plan.offset),
-                filter=chosen,
-                params=params,
-            )
-            request = partial(request, prefetch=[first])
+        given = search_request(query, checked_plan(name, plan), shape)
+        request = partial(self._client.query_points, name, **given)
         return [hit(p.id, p.score, p.payload) for p in self._read(name, request).points]
 
     def count(self, name: str) -> int:
@@ -328,6 +308,11 @@ class ServerStore:
         slot = self._shape(name).vector if vector is None else vector
         drawn = self._carrier.draw(name, count, slot)
         return [stored_point(p.id, p.payload, p.vector, slot) for p in drawn]
+
+    def pages(self, name: str, vector: str, *, page: int = 500) -> Iterator[list[StoredPoint]]:
+        """All points, ids ascending, with payload and the vector of a slot, whoever made them."""
+        self._check_exists(name)
+        return self._pages(name, vector, limit=page, **requests.wanted(True, True, vector))
 
     def carry_indexes(self, name: str, like: CollectionDescription) -> list[str]:
         """Create the payload indexes of ``like`` that ``name`` lacks; returns their fields."""

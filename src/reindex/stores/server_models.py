@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from reindex.records import PREFIX_VECTOR, PayloadChange, Point
+from reindex.records import (
+    PREFIX_VECTOR,
+    STAMP_KEY,
+    PayloadChange,
+    Point,
+    SearchPlan,
+    Vector,
+)
 from reindex.stores import server_requests as requests
 from reindex.stores.layout import Seen, Shape, prefix_of, stacked, stamped
 
@@ -35,6 +42,33 @@ def payload_overwrite(change: PayloadChange, seen: Seen) -> models.OverwritePayl
     condition = model_filter(requests.unchanged(seen, [change.id]))
     payload = models.SetPayload(payload=stamped(change), filter=condition)
     return models.OverwritePayloadOperation(overwrite_payload=payload)
+
+
+def search_request(query: Vector, plan: SearchPlan, shape: Shape) -> dict[str, Any]:
+    """What ``query_points`` is asked: the full vectors, or the prefixes first, to be rescored."""
+    from qdrant_client import models
+
+    chosen = model_filter(requests.where(plan.where)) if plan.where else None
+    params = models.SearchParams(hnsw_ef=plan.hnsw_ef, exact=plan.exact)
+    request: dict[str, Any] = {
+        "query": query.tolist(),
+        "using": shape.vector or None,
+        "query_filter": chosen,
+        "search_params": params,
+        "limit": plan.k,
+        "offset": plan.offset,
+        "with_payload": True if plan.with_payload else [STAMP_KEY],
+    }
+    if plan.two_stage and shape.prefix_dim is not None:
+        first = models.Prefetch(
+            query=prefix_of(query, shape.prefix_dim).tolist(),
+            using=PREFIX_VECTOR,
+            limit=plan.oversampling * (plan.k + plan.offset),
+            filter=chosen,
+            params=params,
+        )
+        request["prefetch"] = [first]
+    return request
 
 
 def model_filter(given: requests.Json) -> models.Filter:
