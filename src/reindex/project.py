@@ -194,11 +194,14 @@ class Project(Workspace):
 
         return history(self)
 
-    def gc(self, *, dry_run: bool = False) -> Cleaned:
-        """Drop what is neither live nor previous nor younger than the hold-over."""
+    def gc(self, *, dry_run: bool = False, vectors: bool = False) -> Cleaned:
+        """Drop what is neither live nor previous nor younger than the hold-over.
+
+        ``vectors``: remove all kept vectors of documents too, not only those without a version.
+        """
         from reindex.stages.upkeep import collect_garbage
 
-        return collect_garbage(self, dry_run=dry_run)
+        return collect_garbage(self, dry_run=dry_run, vectors=vectors)
 
     def ask(self, verb: Verb, version: str | None = None) -> list[RunningRun]:
         """Pause, resume or cancel what runs, whoever started it. Raises Conflict: nothing does."""

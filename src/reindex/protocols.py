@@ -108,6 +108,17 @@ class Encoder(Protocol):
         """``(n, dim)`` float32, unit length, in the order given."""
 
 
+@runtime_checkable
+class RememberingEncoder(Encoder, Protocol):
+    """An encoder that knows vectors of documents from before, by the hash of their text."""
+
+    def recall(self, hashes: Sequence[str]) -> dict[str, Vector]:
+        """The vectors that it knows, by `text_hash`: ``(dim,)`` float32."""
+
+    def remember(self, vectors: Mapping[str, Vector]) -> None:
+        """Know these from now on."""
+
+
 class Store(Protocol):
     """A vector store: collections, aliases, conditional writes, two-stage and exact search.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ from reindex.registry.journal import Journal
 from reindex.registry.ledger import BuiltCollection, Version
 from reindex.registry.owners import OwnerBook, OwnerRecord
 from reindex.retriever import Retriever
+from reindex.vector_cache import CachedEncoder, VectorCache, cache_file
 
 
 class Workspace:
@@ -210,6 +212,25 @@ class Workspace:
         if version.artifact is None:
             return ()
         return tuple(load_manifest(self.settings.home / version.artifact).graphs)
+
+    @property
+    def vectors_folder(self) -> Path:
+        """Where documents' vectors are kept, a file per encoding."""
+        return self.settings.home / "vectors"
+
+    @contextmanager
+    def remembering(self, encoder: Encoder) -> Iterator[Encoder]:
+        """``encoder`` with the vectors that are kept for its encoding, if `embed.cache` says so."""
+        settings = self.settings.embed
+        if not settings.cache:
+            yield encoder
+            return
+        file = cache_file(self.vectors_folder, encoder.space, encoder.encoding, encoder.dim)
+        cache = VectorCache(file, encoder.dim, settings.cache_mb * 10**6)
+        try:
+            yield CachedEncoder(encoder, cache)
+        finally:
+            cache.close()
 
     # -- judged queries
 

@@ -10,7 +10,7 @@ from reindex.build.report import Counts
 from reindex.build.spill import SortedRuns
 from reindex.errors import BuildError
 from reindex.point_ids import unpack_id
-from reindex.protocols import Encoder
+from reindex.protocols import Encoder, RememberingEncoder
 from reindex.records import PayloadChange, Point, PointId, StoredPoint, Vector
 
 RetrieveVectors = Callable[[list[PointId]], dict[PointId, StoredPoint]]
@@ -44,7 +44,7 @@ class Embedder:
     """Batches of work -> writes.
 
     A text's vector is taken from the recent ones, else from a point of this run that has it (the
-    index on disk says which), else from the encoder.
+    index on disk says which), else from what the encoder remembers, else it is embedded.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Embedder:
     ) -> None:
         self._target = target
         self._encoder = encoder
+        self._memory = encoder if isinstance(encoder, RememberingEncoder) else None
         self._retrieve = retrieve
         self._texts = texts
         self._recent = recent
@@ -91,6 +92,7 @@ class Embedder:
         texts = {candidate.text_hash: candidate.document.text for candidate in candidates}
         vectors = {key: kept for key in texts if (kept := self._recent.take(key)) is not None}
         vectors |= self._stored(key for key in texts if key not in vectors)
+        vectors |= self._recalled([key for key in texts if key not in vectors])
         vectors |= self._encoded({key: texts[key] for key in texts if key not in vectors})
         self._counts.reused += len(candidates)
         return vectors
@@ -115,6 +117,17 @@ class Embedder:
                 self._recent.keep(text_hash, point.vector)
         return vectors
 
+    def _recalled(self, hashes: list[str]) -> dict[str, Vector]:
+        """Vectors that an earlier run embedded, whatever collection it was for."""
+        if not hashes or self._memory is None:
+            return {}
+        vectors = self._memory.recall(hashes)
+        self._counts.cached += len(vectors)
+        self._counts.reused -= len(vectors)
+        for text_hash, vector in vectors.items():
+            self._recent.keep(text_hash, vector)
+        return vectors
+
     def _encoded(self, texts: dict[str, str]) -> dict[str, Vector]:
         if not texts:
             return {}
@@ -129,4 +142,6 @@ class Embedder:
         vectors = dict(zip(texts, rows, strict=True))
         for text_hash, vector in vectors.items():
             self._recent.keep(text_hash, vector)
+        if self._memory is not None:
+            self._memory.remember(vectors)
         return vectors

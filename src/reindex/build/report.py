@@ -18,6 +18,7 @@ class Counts:
     documents: int = 0
     unchanged: int = 0
     embedded: int = 0
+    cached: int = 0
     reused: int = 0
     inserted: int = 0
     updated: int = 0
@@ -42,8 +43,8 @@ class BuildReport:
         documents: good rows that the source gave and that nobody deleted meanwhile.
         inserted, updated, payload_only, unchanged, deleted: points, by what was done to them;
             ``payload_only`` kept their vectors.
-        embedded: texts that the encoder embedded; ``reused``: points that were written with the
-            vector of an equal text.
+        embedded: texts that the encoder embedded; ``cached``: texts whose vectors an earlier run
+            had embedded; ``reused``: points that were written with the vector of an equal text.
         dead: dead letters of this run, duplicates and conflicts included.
         contended: points that somebody else wrote during the run; they are left as they are.
         newer: points left because they are newer than the run: single writes, or edits of a
@@ -72,6 +73,7 @@ class BuildReport:
     seconds: float
     documents_per_second: float
     stopped: str | None = None
+    cached: int = 0
 
     @classmethod
     def of(
@@ -86,6 +88,7 @@ class BuildReport:
             unchanged=counts.unchanged,
             deleted=counts.deleted,
             embedded=counts.embedded,
+            cached=counts.cached,
             reused=counts.reused,
             dead=dead,
             contended=counts.contended,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _ROWS = (
     "documents", "inserted", "updated", "payload_only", "unchanged", "deleted", "embedded",
-    "reused", "dead", "conflicts", "points",
+    "cached", "reused", "dead", "conflicts", "points",
 )  # fmt: skip
 
 

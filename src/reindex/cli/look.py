@@ -83,14 +83,16 @@ def history(project: Project, as_json: bool) -> None:
 
 @main.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--vectors", is_flag=True, help="Remove all kept vectors of documents, too.")
 @json_option
 @with_project
-def gc(project: Project, dry_run: bool, as_json: bool) -> None:
+def gc(project: Project, dry_run: bool, vectors: bool, as_json: bool) -> None:
     """Drop collections that are neither live, nor previous, nor younger than the hold-over.
 
-    Versions, artifacts and the history stay: a dropped collection can be built again.
+    Versions, artifacts and the history stay: a dropped collection can be built again. Kept
+    vectors stay as long as a version can use them.
     """
-    cleaned = project.gc(dry_run=dry_run)
+    cleaned = project.gc(dry_run=dry_run, vectors=vectors)
     if as_json:
         emit_json(cleaned)
         return
@@ -98,3 +100,8 @@ def gc(project: Project, dry_run: bool, as_json: bool) -> None:
         click.echo(f"{'would remove' if dry_run else 'removed'} {name}")
     for name, reason in cleaned.kept:
         click.echo(f"kept {name}: {reason}")
+    if cleaned.vectors_removed or cleaned.vectors_kept:
+        click.echo(
+            f"vectors of documents: {'would remove' if dry_run else 'removed'} "
+            f"{cleaned.vectors_removed / 1e6:,.1f} MB, kept {cleaned.vectors_kept / 1e6:,.1f} MB"
+        )

@@ -69,3 +69,11 @@ class EmbedSettings(Section):
 
     threads: Positive | None = Field(None, description="Encoding threads. Unset: all cores.")
     batch_size: Positive = Field(256, description="Documents per unit of work in a build.")
+    cache: bool = Field(
+        True,
+        description="Keep the documents' vectors in the project's home, so that a collection that "
+        "is built again embeds nothing again.",
+    )
+    cache_mb: Positive = Field(
+        4096, description="Most MB that kept vectors may take on disk; the oldest go first."
+    )

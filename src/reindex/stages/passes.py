@@ -76,18 +76,19 @@ def one_pass(
     ``cutoff``: the collection is live since that rev, so all that is newer, or not as we wrote it,
     stays.
     """
-    return converge(
-        source,
-        encoder,
-        workspace.store,
-        built.name,
-        build=built.build,
-        rev=job.rev if cutoff is None else cutoff,
-        dead=dead,
-        settings=workspace.settings.build,
-        batch_size=workspace.settings.embed.batch_size,
-        allow_deletes=allow_deletes,
-        guard=Guard(tombstones=workspace.journal, careful=cutoff is not None),
-        progress=job.progress,
-        pace=job.pace,
-    )
+    with workspace.remembering(encoder) as remembering:
+        return converge(
+            source,
+            remembering,
+            workspace.store,
+            built.name,
+            build=built.build,
+            rev=job.rev if cutoff is None else cutoff,
+            dead=dead,
+            settings=workspace.settings.build,
+            batch_size=workspace.settings.embed.batch_size,
+            allow_deletes=allow_deletes,
+            guard=Guard(tombstones=workspace.journal, careful=cutoff is not None),
+            progress=job.progress,
+            pace=job.pace,
+        )

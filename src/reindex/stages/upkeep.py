@@ -13,6 +13,7 @@ from reindex.registry.adoptions import Adoptions
 from reindex.registry.control import Control, RunningRun, Throttle
 from reindex.registry.ledger import BuiltCollection, Promotion
 from reindex.stages.supervision import collection_lock, supervised
+from reindex.vector_cache import cache_file, cache_files, cache_size, remove_cache
 from reindex.workspace import Workspace
 
 
@@ -137,11 +138,16 @@ def _metadata_differences(workspace: Workspace, item: BuiltCollection) -> list[s
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What `gc` removed (or would remove), and what it kept with the reason."""
+    """What `gc` removed (or would remove), and what it kept with the reason.
+
+    ``vectors_removed`` and ``vectors_kept`` are bytes of documents' vectors on disk.
+    """
 
     removed: tuple[str, ...]
     kept: tuple[tuple[str, str], ...]
     dry_run: bool
+    vectors_removed: int = 0
+    vectors_kept: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -149,8 +155,12 @@ class Cleaned:
 
 
 @job("flip", name="gc")
-def collect_garbage(workspace: Workspace, *, dry_run: bool = False) -> Cleaned:
+def collect_garbage(
+    workspace: Workspace, *, dry_run: bool = False, vectors: bool = False
+) -> Cleaned:
     """Drop collections that nothing needs; they can be built again.
+
+    Kept vectors of documents go where no version embeds like that any more; with ``vectors`` all.
 
     Kept: live, previous, what a run works on, and anything younger than the hold-over, counted
     from its last build or from the last time it was live.
@@ -173,7 +183,32 @@ def collect_garbage(workspace: Workspace, *, dry_run: bool = False) -> Cleaned:
             kept.append((item.name, str(locked)))
         else:
             removed.append(item.name)
-    return Cleaned(tuple(removed), tuple(kept), dry_run)
+    sizes = _clean_vectors(workspace, dry_run=dry_run, everything=vectors)
+    return Cleaned(tuple(removed), tuple(kept), dry_run, *sizes)
+
+
+def _clean_vectors(workspace: Workspace, *, dry_run: bool, everything: bool) -> tuple[int, int]:
+    """Remove the vectors that no version can use; the bytes removed and kept."""
+    folder = workspace.vectors_folder
+    versions = workspace.registry.versions()
+    dims = {version.space: version.dim for version in versions}
+    known = {(version.space, version.encoding) for version in versions}
+    known |= {(item.space, item.encoding) for item in workspace.registry.all_collections()}
+    used = {
+        cache_file(folder, space, encoding, dims[space] or 0)
+        for space, encoding in known
+        if space in dims and space and encoding
+    }
+    removed = kept = 0
+    for file in cache_files(folder):
+        size = cache_size(file)
+        if file in used and not everything:
+            kept += size
+            continue
+        removed += size
+        if not dry_run:
+            remove_cache(file)
+    return removed, kept
 
 
 def _adopted(workspace: Workspace, item: BuiltCollection) -> str | None:
