@@ -1,12 +1,13 @@
-"""Writes docs/configuration.md and docs/commands.md from the code.
+"""Writes docs/configuration.md and docs/commands.md from the code, and computes docs/scale.md.
 
     python docs/generate.py
 
-A test compares the two pages with what this would write.
+A test compares the pages with what this would write.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pydantic import BaseModel
 from reindex.cli import main
 from reindex.config import Settings
 from reindex.config.template import toml_value
+from reindex.sizing import Constants, Move, Needs, needs
 
 DOCS = Path(__file__).parent
 
@@ -100,6 +102,76 @@ def _help(option: click.Option) -> str:
     return _cell(option.help or "") + default
 
 
+# -- the tables of scale.md
+
+ONE_COLLECTION = {"copies": 2, "collections": 2, "node_memory": 64e9, "node_disk": 1e12}
+UNBOUND = dataclasses.replace(Constants(), encode_per_s=1e9)
+MOVES = (
+    ("1 million, 1 actor", Move(1_000_000, actors=1, **ONE_COLLECTION), Constants()),
+    ("100 million, 64 actors", Move(100_000_000, actors=64, **ONE_COLLECTION), Constants()),
+    (
+        "the same, prefix as int8",
+        Move(100_000_000, actors=64, quantization="scalar", **ONE_COLLECTION),
+        Constants(),
+    ),
+    (
+        "the same, `single`",
+        Move(100_000_000, actors=64, prefix_dim=None, **ONE_COLLECTION),
+        Constants(),
+    ),
+    ("1 billion, 256 actors", Move(1_000_000_000, actors=256, **ONE_COLLECTION), Constants()),
+    (
+        "the same, prefix as int8",
+        Move(1_000_000_000, actors=256, quantization="scalar", **ONE_COLLECTION),
+        Constants(),
+    ),
+    ("100 million, 8 fast actors", Move(100_000_000, actors=8, **ONE_COLLECTION), UNBOUND),
+    ("1 billion, 16 fast actors", Move(1_000_000_000, actors=16, **ONE_COLLECTION), UNBOUND),
+)
+
+
+def scale() -> str:
+    """The page with its computed tables."""
+    page = (DOCS / "scale.md").read_text("utf-8")
+    for name, table in (("constants", _constants()), ("moves", _moves())):
+        head, mark, rest = page.partition(f"<!-- computed: {name} -->\n")
+        page = head + mark + table + rest[rest.index("<!-- end -->") :]
+    return page
+
+
+def _constants() -> str:
+    shown = dataclasses.asdict(Constants()).items()
+    return "| constant | ours |\n|---|---|\n" + "".join(
+        f"| `{name}` | {_number(value)} |\n" for name, value in shown
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.3g}"
+
+
+def _moves() -> str:
+    rows = [_move(name, needs(move, constants)) for name, move, constants in MOVES]
+    head = (
+        "build, h", "unchanged pass, h", "memory per collection and copy", "disk likewise", "nodes",
+        "shards", "network of the build",
+    )  # fmt: skip
+    lines = [("move", *head), ("---",) * (len(head) + 1), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _move(name: str, found: Needs) -> tuple[str, ...]:
+    return (
+        name, f"{found.build_hours:,.1f}", f"{found.pass_hours:,.2f}", _bytes(found.memory),
+        _bytes(found.disk), str(found.nodes), str(found.shards), _bytes(found.build_network),
+    )  # fmt: skip
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 1e12:.2f} TB" if size >= 1e12 else f"{size / 1e9:.1f} GB"
+
+
 if __name__ == "__main__":
+    (DOCS / "scale.md").write_text(scale(), "utf-8")
     (DOCS / "configuration.md").write_text(configuration(), "utf-8")
     (DOCS / "commands.md").write_text(commands(), "utf-8")

@@ -165,7 +165,7 @@ def memory_of_a_point(move: Move, c: Constants) -> float:
 
 def disk_of_a_point(move: Move, c: Constants) -> float:
     """Vectors, payload, stamp; and the searched vector once more where it is quantized."""
-    vectors = FLOAT * (move.dim + (move.prefix_dim or 0))
+    vectors = float(FLOAT * (move.dim + (move.prefix_dim or 0)))
     if move.quantization != "none":
         vectors += (move.prefix_dim or move.dim) * QUANTIZED[move.quantization]
     return vectors + c.disk_fixed_bytes + c.disk_per_payload_byte * move.payload_bytes

@@ -28,7 +28,7 @@ def generate() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["configuration", "commands"])
+@pytest.mark.parametrize("page", ["configuration", "commands", "scale"])
 def test_the_reference_pages_are_what_the_code_says(generate: ModuleType, page: str) -> None:
     written = (DOCS / f"{page}.md").read_text("utf-8")
     assert written == getattr(generate, page)(), "run: python docs/generate.py"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reindex.cli.app import json_option, main, with_project
+from reindex.cli.app import json_option, main, terminable, with_project
 from reindex.cli.output import emit_json, jsonable, table
 
 if TYPE_CHECKING:
@@ -98,26 +96,12 @@ def _keep_on(config: Path, interval: float | None, as_json: bool, options: Any) 
     rest = {name: value for name, value in options.items() if name != "versions"}
     with open_project(config) as project:
         source = project.source
-    stop = threading.Event()
     tell = _tell_json if as_json else partial(_tell, seen=set())
-    with _stopped_by_signals():
-        watch(run, source, interval=interval, tell=tell, stop=stop)
-
-
-@contextlib.contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the block; what a run has done is kept."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        yield
-    except KeyboardInterrupt:
+        with terminable():
+            watch(run, source, interval=interval, tell=tell, stop=threading.Event())
+    except KeyboardInterrupt:  # how a watch ends, so no failure; what a run has done is kept
         click.echo("Stopped.", err=True)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(ended: Round, seen: set[str]) -> None:

@@ -57,7 +57,7 @@ def build(
             raise
         return spent.report
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{KEPT} Go on with: reindex build {name}") from None
+        raise KeyboardInterrupt(f"{KEPT} Go on with: reindex {kind} {name}") from None
 
 
 def _build(workspace: Workspace, version: Version, job: Job, *, allow_deletes: bool) -> BuildReport:
@@ -97,9 +97,9 @@ def _record_stop(workspace: Workspace, version: Version, job: Job, stop: RunStop
     collection = workspace.settings.collection(version.name)
     workspace.registry.update_collection(collection, points=report.points)
     stop.args = (
-        f"build {version.name} ended early: {stop}. {report.documents:,} documents were read, "
+        f"{job.kind} {version.name} ended early: {stop}. {report.documents:,} documents were read, "
         f"{report.embedded:,} texts embedded; {collection} has {report.points:,} points and is not "
-        f"complete. {KEPT} Go on with: reindex build {version.name}",
+        f"complete. {KEPT} Go on with: reindex {job.kind} {version.name}",
     )
 
 

@@ -130,15 +130,18 @@ def _targets(
     present = set(workspace.store.collections())
     roles = {live: "live", previous: "previous"}
     known = {item.name: item for item in registry.all_collections() if item.name in present}
+    ours = [item for item in known.values() if not _adopted(workspace, item)]
     if every:
-        wanted: Iterable[BuiltCollection] = known.values()
+        wanted: Iterable[BuiltCollection] = ours
     elif versions:
         wanted = _named(workspace, versions, known)
     else:
         held = previous if _held_over(workspace, previous) else None
-        wanted = [known[name] for name in (live, held) if name in known]
+        wanted = [item for item in ours if item.name in (live, held)]
     order = {live: 0, previous: 1}
     chosen = sorted(wanted, key=lambda item: order.get(item.name, 2))
+    if not chosen and live in known:
+        raise BuildError(f"{live} {_ADOPTED}")
     if not chosen:
         raise BuildError(
             "Nothing is live yet, so there is nothing to keep in step. Promote a first version, "
@@ -154,13 +157,25 @@ def _named(
     found = []
     for name in dict.fromkeys(versions):
         workspace.registry.version(name)
-        item = known.get(workspace.settings.collection(name))
+        item = known.get(workspace.collection_of(name))
         if item is None:
             raise BuildError(
                 f"{name} has no collection to keep in step. Build it: reindex build {name}"
             )
+        if _adopted(workspace, item):
+            raise BuildError(f"{item.name} {_ADOPTED}")
         found.append(item)
     return found
+
+
+_ADOPTED = (
+    "was taken over from another application, which keeps it up itself: it is not made equal to "
+    "the source. A version that is built (reindex build) follows the source."
+)
+
+
+def _adopted(workspace: Workspace, item: BuiltCollection) -> bool:
+    return item.name != workspace.settings.collection(item.version)
 
 
 def _held_over(workspace: Workspace, previous: str | None) -> bool:

@@ -1,0 +1,89 @@
+"""The formulas of docs/scale.md, against figures worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reindex.sizing import (
+    Constants,
+    Move,
+    actors_for,
+    disk_of_a_point,
+    memory_of_a_point,
+    needs,
+    rate_of_an_actor,
+    wire_of_a_point,
+)
+
+MINE = Constants(
+    encode_per_s=100,
+    build_efficiency=0.9,
+    read_jsonl_per_s=50_000,
+    insert_per_s=5_000,
+    unchanged_per_s=10_000,
+    disk_fixed_bytes=400,
+    disk_per_payload_byte=0.5,
+    wire_fixed_bytes=300,
+    lookup_bytes=500,
+    memory_fixed_bytes=32,
+    seen_bytes=8,
+    spill_bytes=50,
+    points_per_shard=10e6,
+)
+MOVE = Move(
+    36_000_000, dim=384, prefix_dim=128, payload_bytes=1_000, copies=2, collections=2, actors=10,
+    node_memory=50e9, node_disk=1e12, actor_price=0.1, node_price=1.0, keep_days=1,
+)  # fmt: skip
+
+
+def test_the_figures_of_a_move() -> None:
+    found = needs(MOVE, MINE)
+    assert found.per_actor == 90
+    assert found.build_hours == pytest.approx(36e6 / 900 / 3600)
+    assert found.pass_hours == pytest.approx(0.1)
+    assert found.memory == pytest.approx(36e6 * (512 + 4 * (32 + 16 / 15) + 32))
+    assert found.disk == pytest.approx(36e6 * (2048 + 400 + 500))
+    assert found.total_disk == 4 * found.disk
+    assert found.nodes == 3  # 97 GB of memory, of which 35 fit on one
+    assert found.shards == 6  # at least 3.6, a multiple of 3
+    assert found.build_network == pytest.approx(36e6 * (500 + 2 * (2048 + 300 + 1000)))
+    assert found.pass_network == pytest.approx(18e9)
+    assert (found.actor_memory, found.actor_disk) == (28.8e6, 180e6)
+    hours = found.build_hours
+    assert found.cost == pytest.approx(hours * 10 * 0.1 + (hours + 24) * 3 * 1.0)
+
+
+def test_the_slowest_stage_decides() -> None:
+    fast = replace(MINE, encode_per_s=1e6)
+    assert rate_of_an_actor(fast) == 5_000
+    assert rate_of_an_actor(replace(fast, insert_per_s=1e6)) == 50_000
+
+
+def test_actors_for_a_deadline_meet_it_and_one_less_does_not() -> None:
+    actors = actors_for(MOVE.documents, 5.0, MINE)
+    assert needs(replace(MOVE, actors=actors), MINE).build_hours <= 5
+    assert needs(replace(MOVE, actors=actors - 1), MINE).build_hours > 5
+
+
+def test_quantization_trades_memory_for_disk() -> None:
+    scalar = replace(MOVE, quantization="scalar")
+    binary = replace(MOVE, quantization="binary")
+    full = replace(MOVE, prefix_dim=None)
+    memory = [memory_of_a_point(move, MINE) for move in (binary, scalar, MOVE, full)]
+    assert memory == sorted(memory)
+    assert memory[2] - memory[1] == 128 * 3
+    assert disk_of_a_point(scalar, MINE) - disk_of_a_point(MOVE, MINE) == 128
+    assert memory[3] - memory[2] == (384 - 128) * 4
+
+
+def test_without_a_prefix_nothing_of_it_is_sent_or_kept() -> None:
+    single = replace(MOVE, prefix_dim=None)
+    assert wire_of_a_point(MOVE, MINE) - wire_of_a_point(single, MINE) == 512
+    assert disk_of_a_point(MOVE, MINE) - disk_of_a_point(single, MINE) == 512
+
+
+def test_every_copy_has_a_node_and_small_moves_one_shard_on_each() -> None:
+    found = needs(Move(1_000, copies=3), MINE)
+    assert (found.nodes, found.shards) == (3, 3)
