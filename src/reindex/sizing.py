@@ -46,11 +46,11 @@ class Constants:
 
     encode_per_s: float = 150
     build_efficiency: float = 0.95
-    read_jsonl_per_s: float = 62_000
-    read_sql_per_s: float = 77_000
-    insert_per_s: float = 2_500
-    unchanged_per_s: float = 12_000
-    disk_fixed_bytes: float = 500
+    read_jsonl_per_s: float = 53_000
+    read_sql_per_s: float = 60_000
+    insert_per_s: float = 2_000
+    unchanged_per_s: float = 8_200
+    disk_fixed_bytes: float = 364
     disk_per_payload_byte: float = 1
     wire_fixed_bytes: float = 474
     wire_json_factor: float = 4.4
@@ -58,7 +58,7 @@ class Constants:
     memory_fixed_bytes: float = 32
     spill_bytes: float = 50
     seen_bytes: float = 8
-    registry_commits_per_s: float = 2_000
+    registry_commits_per_s: float = 300
     points_per_shard: float = 20e6
 
 
