@@ -83,6 +83,10 @@ class Workspace:
         other.__dict__.update(registry=self.registry, store=self.store, retrievers=self.retrievers)
         return other
 
+    def at_close(self, release: Callable[[], None]) -> None:
+        """Call ``release`` when this workspace is closed."""
+        self._opened.append(release)
+
     def close(self) -> None:
         """Release the collections and the registry's connection."""
         while self._opened:

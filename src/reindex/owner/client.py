@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from reindex.errors import OwnerError, OwnerGone, OwnerSilent, RunStopped
 from reindex.owner.wire import decode, encode, hello
@@ -45,6 +45,7 @@ class Connection:
     def __init__(self, owner: OwnerRecord, patience: float) -> None:
         """``patience``: seconds without a sign of life before `OwnerSilent`."""
         self._owner, self._patience = owner, patience
+        self._lines: BinaryIO | None = None
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(patience)
         try:
@@ -63,6 +64,8 @@ class Connection:
 
     def close(self) -> None:
         """Hang up; a job that runs for this connection is stopped."""
+        if self._lines is not None:
+            self._lines.close()
         self._socket.close()
 
     def ask(self, request: Mapping[str, Any], progress: Progress = no_progress) -> Any:
@@ -121,6 +124,7 @@ class Connection:
             pass
 
     def _read(self) -> dict[str, Any]:
+        assert self._lines is not None
         try:
             line = self._lines.readline()
         except TimeoutError:

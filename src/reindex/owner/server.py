@@ -108,8 +108,10 @@ class Server:
             await asyncio.wait([asyncio.wrap_future(future) for _, future in self._jobs.values()])
         if self._busy:  # they pass the ends on, unless somebody does not listen
             await asyncio.wait(self._busy, timeout=HELLO_WITHIN)
-        for client in self._clients:
-            client.cancel()
+        if self._clients:
+            for client in self._clients:
+                client.cancel()
+            await asyncio.wait(self._clients)
         for lane in self._lanes.values():
             lane.shutdown()
 

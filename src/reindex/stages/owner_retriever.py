@@ -26,6 +26,7 @@ class OwnerRetriever:
         self._workspace, self._version = workspace, version
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
+        workspace.at_close(self.close)
 
     def search(
         self, query: str, k: int = 10, *, offset: int = 0, where: Condition | None = None,
