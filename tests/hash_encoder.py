@@ -24,6 +24,7 @@ class HashEncoder:
         self.manifest = SimpleNamespace(
             matryoshka_dims=(dim, dim // 2), certified_with=lambda encoding: {encoding}
         )
+        self.version = ""
         self.calls = 0
         self.texts = 0
         # Odd multipliers, one per dimension: text hash × multiplier is a good mix in 64 bits.

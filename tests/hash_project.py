@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,13 @@ DIM, PREFIX = 32, 16
 
 def encoder_of(version: str) -> HashEncoder:
     """Each version lies in a space of its own."""
-    return HashEncoder(DIM, seed=int(version.removeprefix("v")))
+    encoder = HashEncoder(DIM, seed=int(version.removeprefix("v")))
+    encoder.version = version
+    return encoder
+
+
+def _elsewhere(version: str, _threads: int) -> HashEncoder:
+    return encoder_of(version)
 
 
 class HashWorkspace(Project):
@@ -41,6 +48,10 @@ class HashWorkspace(Project):
     def embedded(self) -> int:
         """Texts that were embedded so far."""
         return sum(encoder.texts for encoder in self.encoders)
+
+    def encoder_maker(self, encoder: Any) -> Any:
+        """Makes the same hash encoder elsewhere."""
+        return partial(_elsewhere, encoder.version)
 
 
 def write_documents(folder: Path, texts: Sequence[str], *, name: str = "corpus.jsonl") -> None:

@@ -15,7 +15,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from reindex.config import CONFIG_NAME, Settings, TrainSettings, load_settings
 from reindex.config.template import render_config
@@ -142,12 +142,18 @@ class Project(Workspace):
         return export(self, version)
 
     def build(
-        self, version: str, *, allow_deletes: bool = False, budget: Budget | None = None
-    ) -> BuildReport:
-        """Make the version's collection equal to the source. Resumable, idempotent."""
-        from reindex.stages.building import build
+        self, version: str, *, allow_deletes: bool = False, budget: Budget | None = None,
+        engine: Literal["local", "ray"] = "local", address: str | None = None,
+    ) -> BuildReport:  # fmt: skip
+        """Make the version's collection equal to the source. Resumable, idempotent.
 
-        return build(self, version, allow_deletes=allow_deletes, budget=budget)
+        ``engine`` says where texts are embedded; ``address`` which Ray cluster that is.
+        """
+        from reindex.stages.building import build
+        from reindex.stages.engines import Engine
+
+        on = Engine(engine, address)
+        return build(self, version, allow_deletes=allow_deletes, budget=budget, engine=on)
 
     def sync(
         self, *versions: str, every: bool = False, allow_deletes: bool = False,

@@ -119,6 +119,15 @@ class RememberingEncoder(Encoder, Protocol):
         """Know these from now on."""
 
 
+@runtime_checkable
+class BulkEncoder(Encoder, Protocol):
+    """An encoder that wants more texts at a time than others, to keep many machines busy."""
+
+    @property
+    def batch_size(self) -> int:
+        """Texts per call."""
+
+
 class Store(Protocol):
     """A vector store: collections, aliases, conditional writes, two-stage and exact search.
 

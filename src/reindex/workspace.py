@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,6 +29,10 @@ from reindex.registry.ledger import BuiltCollection, Version
 from reindex.registry.owners import OwnerBook, OwnerRecord
 from reindex.retriever import Retriever
 from reindex.vector_cache import CachedEncoder, VectorCache, cache_file
+
+
+def _load_encoder(folder: Path, graph: str, threads: int) -> Encoder:
+    return OnnxEncoder(folder, graph=graph, threads=threads, tune=True)
 
 
 class Workspace:
@@ -190,6 +194,13 @@ class Workspace:
             threads=self.settings.embed.threads,
             tune=tune,
         )
+
+    def encoder_maker(self, encoder: OnnxEncoder) -> Callable[[int], Encoder]:
+        """What loads the same encoder elsewhere, with so many threads; it can be pickled.
+
+        The artifact's folder must be there under the same path.
+        """
+        return partial(_load_encoder, encoder.file.parent.resolve(), encoder.graph)
 
     def encoder_into(self, built: BuiltCollection, *, tune: bool = False) -> OnnxEncoder:
         """The encoder whose vectors a collection holds, to write more of the same into it.

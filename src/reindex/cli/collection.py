@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,6 @@ from reindex.cli.output import emit_json, table
 if TYPE_CHECKING:
     from reindex.build import BuildReport
     from reindex.evaluation.compare import Comparison
-    from reindex.pacing import Budget
     from reindex.project import Project
     from reindex.registry.ledger import StoredComparison
 
@@ -32,17 +31,25 @@ _ROWS = (
     metavar="TIME|DOCUMENTS",
     help="End after this time (30m, 2h) or so many documents (100000), with everything kept.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where texts are embedded: in this process, or by the workers of a Ray cluster.",
+)
+@click.option("--address", metavar="HOST:PORT", help="The Ray cluster (with --engine ray).")
 @json_option
 @with_project
-def build(
-    project: Project, version: str, allow_deletes: bool, budget: Budget | None, as_json: bool
-) -> None:
+def build(project: Project, version: str, as_json: bool, **given: Any) -> None:
     """Make the version's collection equal to the source.
 
     Resumable and idempotent: killed anywhere and run again it embeds only what is missing.
     Where a --budget ends it, the exit code is 0 and the collection is not complete yet.
     """
-    report = project.build(version, allow_deletes=allow_deletes, budget=budget)
+    if given["address"] and given["engine"] != "ray":
+        raise click.UsageError("--address names a Ray cluster; it needs --engine ray.")
+    report = project.build(version, **given)
     if as_json:
         emit_json(report)
         return

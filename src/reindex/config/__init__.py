@@ -4,6 +4,7 @@ Secrets never stand in the file: they come from the environment, whose variable 
 """
 
 from reindex.config.corpus import ProjectSettings, SourceSettings
+from reindex.config.distributed import DistributedSettings
 from reindex.config.judging import EvaluationSettings, GateSettings
 from reindex.config.models import EmbedSettings, ExportSettings, TrainSettings
 from reindex.config.settings import CONFIG_NAME, Settings, load_settings
@@ -19,6 +20,7 @@ from reindex.config.stores import (
 __all__ = [
     "CONFIG_NAME",
     "BuildSettings",
+    "DistributedSettings",
     "EmbedSettings",
     "EvaluationSettings",
     "ExportSettings",

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from reindex.config.corpus import ProjectSettings, SourceSettings
+from reindex.config.distributed import DistributedSettings
 from reindex.config.judging import EvaluationSettings, GateSettings
 from reindex.config.models import EmbedSettings, ExportSettings, TrainSettings
 from reindex.config.section import Section
@@ -38,6 +39,7 @@ class Settings(Section):
     export: ExportSettings = ExportSettings()
     embed: EmbedSettings = EmbedSettings()
     build: BuildSettings = BuildSettings()
+    distributed: DistributedSettings = DistributedSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: GateSettings = GateSettings()
     retention: RetentionSettings = RetentionSettings()

@@ -24,8 +24,8 @@ def require_pyarrow() -> Any:
     return parquet
 
 
-def read_parquet(file: Path) -> Iterator[Batch]:
-    """Rows of a Parquet file; the "line" is the row's number, from 1.
+def read_parquet(file: Path, group: int | None = None) -> Iterator[Batch]:
+    """Rows of a Parquet file, or of one row group; the "line" is the row's number in it, from 1.
 
     Dates, times and timestamps become ISO 8601 text. A row with any other value that strict JSON
     cannot hold (NaN, binary, decimals) is bad.
@@ -36,7 +36,8 @@ def read_parquet(file: Path) -> Iterator[Batch]:
     line = 1
     with _open(file) as table:
         names, checked = table.schema_arrow.names, _needs_check(table.schema_arrow)
-        for records in table.iter_batches(batch_size=BATCH_ROWS):
+        groups = None if group is None else [group]
+        for records in table.iter_batches(batch_size=BATCH_ROWS, row_groups=groups):
             columns = [_values(column) for column in records.columns]
             rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
             numbered = list(enumerate(rows, line))
@@ -48,6 +49,12 @@ def count_parquet(file: Path) -> int:
     """Rows of a Parquet file, from its metadata."""
     with _open(file) as table:
         return int(table.metadata.num_rows)
+
+
+def parquet_groups(file: Path) -> int:
+    """Row groups of a Parquet file."""
+    with _open(file) as table:
+        return int(table.metadata.num_row_groups)
 
 
 def _open(file: Path) -> Any:

@@ -47,18 +47,22 @@ Reader = Callable[[Path], Iterator[Batch]]
 
 def read_jsonl(file: Path) -> Iterator[Batch]:
     """One JSON object per line, UTF-8. Blank lines are skipped; NaN and Infinity are bad."""
-    decode = strict_decoder().decode
     with file.open("rb", buffering=2**20) as lines:
-        numbered = enumerate(lines, 1)
-        while chunk := list(islice(numbered, BATCH_ROWS)):
-            batch = Batch()
-            for line, raw in chunk:
-                try:
-                    _parse(raw, line, decode, batch)
-                except (ValueError, RecursionError) as error:
-                    reason = explain(error)
-                    batch.bad.append(BadRow(line, reason, raw.decode("utf-8", "backslashreplace")))
-            yield batch
+        yield from jsonl_batches(enumerate(lines, 1))
+
+
+def jsonl_batches(numbered: Iterator[tuple[int, bytes]]) -> Iterator[Batch]:
+    """Lines with their numbers -> batches. A byte order mark may begin line 1."""
+    decode = strict_decoder().decode
+    while chunk := list(islice(numbered, BATCH_ROWS)):
+        batch = Batch()
+        for line, raw in chunk:
+            try:
+                _parse(raw, line, decode, batch)
+            except (ValueError, RecursionError) as error:
+                reason = explain(error)
+                batch.bad.append(BadRow(line, reason, raw.decode("utf-8", "backslashreplace")))
+        yield batch
 
 
 def _parse(raw: bytes, line: int, decode: Callable[[str], Any], batch: Batch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -13,6 +13,7 @@ from reindex.config import SourceSettings
 from reindex.corpus.parquet import count_parquet, read_parquet, require_pyarrow
 from reindex.corpus.readers import Batch, Reader, read_csv, read_jsonl
 from reindex.corpus.rows import usable
+from reindex.corpus.slices import FileSlice, slices_of
 from reindex.errors import DataError
 from reindex.protocols import DeadLetterSink, DocumentSource
 from reindex.records import Document
@@ -123,10 +124,21 @@ class FileSource:
             DataError: a file cannot be read, or not one of the rows is a document.
             TooManyBadRows: ``dead`` says so.
         """
-        batches = (
-            (self._shown(file), batch) for file in self.files() for batch in self._read(file)
+        yield from self.usable(
+            ((file, batch) for file in self.files() for batch in self._read(file)), dead
         )
-        yield from usable(batches, self._settings, self.name, dead)
+
+    def usable(
+        self, batches: Iterable[tuple[Path, Batch]], dead: DeadLetterSink
+    ) -> Iterator[Document]:
+        """The documents among the rows of all files, however those were read; see `documents`."""
+        shown = ((self._shown(file), batch) for file, batch in batches)
+        yield from usable(shown, self._settings, self.name, dead)
+
+    def slices(self) -> list[FileSlice]:
+        """All files in parts that can be read apart, in the order of `documents`."""
+        kind = self._settings.kind
+        return [part for file in self.files() for part in slices_of(kind, file)]
 
     def count(self) -> int | None:
         """Rows of all files (kept until a file changes); None for CSV."""

@@ -18,6 +18,7 @@ from reindex.pacing import Budget
 from reindex.protocols import Encoder
 from reindex.records import CollectionSpec, Vector
 from reindex.registry.ledger import BuiltCollection, Version
+from reindex.stages.engines import LOCAL, Engine, means
 from reindex.stages.passes import one_pass, publish, sources_of
 from reindex.stages.supervision import Job, collection_lock, supervised
 from reindex.workspace import Workspace
@@ -37,11 +38,12 @@ def build(
     allow_deletes: bool = False,
     kind: str = "build",
     budget: Budget | None = None,
+    engine: Engine = LOCAL,
 ) -> BuildReport:
     """Converge the version's collection with the source. Run it again after any interruption.
 
-    ``kind`` is what the run is called in the registry. Where ``budget`` is spent before the end,
-    the report says so (``stopped``).
+    ``kind`` is what the run is called in the registry; ``engine`` embeds. Where ``budget`` is
+    spent before the end, the report says so (``stopped``).
 
     Raises:
         Locked: another run works on this collection.
@@ -51,7 +53,7 @@ def build(
     lock = collection_lock(workspace.settings.collection(name))
     try:
         with supervised(workspace, kind, name, locks=[lock], budget=budget) as job:
-            return _build(workspace, version, job, allow_deletes=allow_deletes)
+            return _build(workspace, version, job, engine, allow_deletes=allow_deletes)
     except BudgetSpent as spent:
         if not isinstance(spent.report, BuildReport):
             raise
@@ -60,20 +62,22 @@ def build(
         raise KeyboardInterrupt(f"{KEPT} Go on with: reindex {kind} {name}") from None
 
 
-def _build(workspace: Workspace, version: Version, job: Job, *, allow_deletes: bool) -> BuildReport:
+def _build(
+    workspace: Workspace, version: Version, job: Job, engine: Engine, *, allow_deletes: bool
+) -> BuildReport:
     collection = workspace.settings.collection(version.name)
-    encoder = workspace.encoder(version, tune=True)
+    encoder = workspace.encoder(version, tune=engine.name == "local")
     built = _ensure_collection(workspace, version, collection)
     workspace.store.info(collection)  # held by another process: raises before anything is marked
     publish(workspace, collection)
-    # until the end nobody may take the collection for complete, also if this process dies
-    workspace.registry.update_collection(collection, complete=False)
     dead = workspace.dead_letters(f"{job.kind}-{job.id}")
     try:
-        with dead:
+        with means(workspace, encoder, engine) as using, dead:
+            # until the end nobody may take it for complete, also if this process dies
+            workspace.registry.update_collection(collection, complete=False)
             report = sum_of(
                 one_pass(
-                    workspace, source, encoder, built,
+                    workspace, using.source(source), using.encoder, built,
                     job=job, dead=dead, allow_deletes=allow_deletes,
                 )
                 for source in sources_of(workspace, collection)
@@ -81,7 +85,7 @@ def _build(workspace: Workspace, version: Version, job: Job, *, allow_deletes: b
     except RunStopped as stop:
         _record_stop(workspace, version, job, stop)
         raise
-    job.details.update(asdict(report), dead_letters=dead.summary(), threads=_tuning(encoder))
+    job.details.update(asdict(report), dead_letters=dead.summary(), **using.details)
     _record(workspace, built, report)
     if _needs_calibration(workspace, collection):
         job.details["calibration"] = _calibrate(workspace, encoder, collection)
@@ -101,12 +105,6 @@ def _record_stop(workspace: Workspace, version: Version, job: Job, stop: RunStop
         f"{report.embedded:,} texts embedded; {collection} has {report.points:,} points and is not "
         f"complete. {KEPT} Go on with: reindex {job.kind} {version.name}",
     )
-
-
-def _tuning(encoder: Encoder) -> Any:
-    """What the short measurement at the start found: how this host embeds fastest."""
-    tuning = getattr(encoder, "tuning", None)
-    return None if tuning is None else asdict(tuning)
 
 
 def _ensure_collection(workspace: Workspace, version: Version, name: str) -> BuiltCollection:

@@ -10,7 +10,7 @@ from reindex.build import BuildReport, Guard, converge
 from reindex.corpus.collection import CollectionSource
 from reindex.corpus.frameworks import stored_text
 from reindex.indexing.apply import replay
-from reindex.protocols import DeadLetterSink, DocumentSource, Encoder
+from reindex.protocols import BulkEncoder, DeadLetterSink, DocumentSource, Encoder
 from reindex.records import INDEXER_SOURCE, Stamp
 from reindex.registry.ledger import BuiltCollection
 from reindex.stages.supervision import Job
@@ -86,9 +86,14 @@ def one_pass(
             rev=job.rev if cutoff is None else cutoff,
             dead=dead,
             settings=workspace.settings.build,
-            batch_size=workspace.settings.embed.batch_size,
+            batch_size=_batch_size(workspace, encoder),
             allow_deletes=allow_deletes,
             guard=Guard(tombstones=workspace.journal, careful=cutoff is not None),
             progress=job.progress,
             pace=job.pace,
         )
+
+
+def _batch_size(workspace: Workspace, encoder: Encoder) -> int:
+    own = encoder.batch_size if isinstance(encoder, BulkEncoder) else 0
+    return max(own, workspace.settings.embed.batch_size)

@@ -1,0 +1,57 @@
+"""What a build runs on: this process, or the workers of a Ray cluster."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from reindex.encoder import OnnxEncoder
+from reindex.protocols import DocumentSource, Encoder
+from reindex.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Where texts are embedded. ``address``: of the Ray cluster; None: as the config says."""
+
+    name: Literal["local", "ray"] = "local"
+    address: str | None = None
+
+
+LOCAL = Engine()
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a build embeds with and reads through; ``details`` are recorded with the run."""
+
+    encoder: Encoder
+    source: Callable[[DocumentSource], DocumentSource]
+    details: dict[str, Any]
+
+
+@contextlib.contextmanager
+def means(workspace: Workspace, encoder: OnnxEncoder, engine: Engine) -> Iterator[Means]:
+    """The engine's encoder, and its way to read, for the time of the block.
+
+    Raises:
+        MissingExtra: ray is not installed.
+        BuildError: the cluster does not answer, or no worker fits on it.
+    """
+    if engine.name == "local":
+        tuning = getattr(encoder, "tuning", None)
+        threads = {"threads": None if tuning is None else asdict(tuning)}
+        yield Means(encoder, lambda source: source, threads)
+        return
+    from reindex.distributed import Cluster, joined, sliced
+
+    settings = workspace.settings.distributed
+    cluster = Cluster(
+        engine.address or settings.address, settings.workers, settings.cpus, settings.gpus
+    )
+    with joined(cluster, workspace.encoder_maker(encoder), encoder) as pooled:
+        details: dict[str, Any] = {"engine": "ray", "workers": pooled.workers}
+        yield Means(pooled, sliced, details)
+        details["lost_calls"] = pooled.lost
