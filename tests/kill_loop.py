@@ -1,6 +1,7 @@
-"""Builds and flips without end, in a process of its own, for tests that kill it: FOLDER SEED.
+"""Builds, flips and single writes without end, in a process for tests to kill: FOLDER SEED.
 
-Prints ``ready`` once everything is loaded, right before the first round, and ``round`` after each.
+What is written is in FOLDER/writes.log, see `tests.storm`. Prints ``ready`` once everything is
+loaded, right before the first round, and ``round`` after each.
 """
 
 from __future__ import annotations
@@ -8,12 +9,16 @@ from __future__ import annotations
 import os
 import random
 import sys
+import threading
+import traceback
 from pathlib import Path
 
 from reindex.config import load_settings
+from reindex.indexing import Indexer
 from reindex.stages.building import build
 from reindex.stages.promoting import promote, rollback
 from tests.hash_project import HashWorkspace, write_documents
+from tests.storm import ThroughIndexer, storm
 
 DOCUMENTS = 400
 
@@ -40,9 +45,21 @@ def step(workspace: HashWorkspace, dice: random.Random) -> None:
         rollback(workspace, now=dice.random() < 0.5)
 
 
+def write_without_end(workspace: HashWorkspace, log: Path, seed: int) -> None:
+    """Single writes in a thread of this process, which has the store open."""
+    try:
+        storm(ThroughIndexer(Indexer(workspace), 1), log, seed, 0.01, threading.Event())
+    except BaseException:
+        traceback.print_exc()
+        os._exit(70)  # a bug, not a kill
+
+
 def main() -> None:
-    dice = random.Random(int(sys.argv[2]))
-    with HashWorkspace(load_settings(Path(sys.argv[1]))) as workspace:
+    folder, seed = Path(sys.argv[1]), int(sys.argv[2])
+    dice = random.Random(seed)
+    with HashWorkspace(load_settings(folder)) as workspace:
+        given = (workspace, folder / "writes.log", seed)
+        threading.Thread(target=write_without_end, args=given, daemon=True).start()
         print("ready", flush=True)
         while True:
             step(workspace, dice)

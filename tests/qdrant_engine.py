@@ -184,6 +184,9 @@ class Engine:
     def upsert(self, name: str, body: bytes) -> Any:
         given = INSERTIONS.validate_json(body)
         points = given.batch if isinstance(given, models.PointsBatch) else given.points
+        for point in points if isinstance(points, list) else ():
+            if isinstance(point.vector, list):  # the default slot, beside named ones too
+                point.vector = {"": point.vector}
         self.collection(name).upsert(points, given.update_filter, given.update_mode)
         return DONE
 

@@ -28,7 +28,12 @@ HURRIED = 0.02
 
 
 def server_project(
-    folder: Path, url: str, texts: Sequence[str] = TEXTS, **qdrant: Any
+    folder: Path,
+    url: str,
+    texts: Sequence[str] = TEXTS,
+    *,
+    store: dict[str, Any] | None = None,
+    **qdrant: Any,
 ) -> HashWorkspace:
     """A project whose store is the server at ``url``, with judged queries."""
     folder.mkdir(exist_ok=True)
@@ -36,7 +41,7 @@ def server_project(
     write_judgements(folder / "data", texts)
     return hash_project(
         folder,
-        store={"kind": "server"},
+        store={"kind": "server", **(store or {})},
         qdrant={"url": url, "prefer_grpc": False, "timeout": 10, **qdrant},
         embed={"batch_size": 8},
     )
