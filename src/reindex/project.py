@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from reindex.stages.adopting import Adopted, AdoptionRequest
     from reindex.stages.examining import Examination
     from reindex.stages.owner_retriever import OwnerRetriever
+    from reindex.stages.planning import BuildPlan
     from reindex.stages.promoting import Promoted
     from reindex.stages.syncing import Synced
     from reindex.stages.training import Trained
@@ -163,6 +164,12 @@ class Project(Workspace):
         from reindex.stages.syncing import sync
 
         return sync(self, versions, every=every, allow_deletes=allow_deletes, dry_run=dry_run)
+
+    def plan(self, version: str) -> BuildPlan:
+        """What building a version will cost, what would fail, and what would be cheaper."""
+        from reindex.stages.planning import plan
+
+        return plan(self, version)
 
     def compare(
         self, version: str, *, against: str | None = None

@@ -108,6 +108,14 @@ def test_what_is_done_is_not_done_again(project: Path) -> None:
     assert (again["embedded"], again["unchanged"]) == (0, 400)
 
 
+def test_a_plan_counts_tokens(project: Path) -> None:
+    made = run_json(project, "plan", "v2")
+    assert (made["documents"], made["present"], made["texts"]) == (400, 400, 0)
+    assert made["tokens"]["mean"] >= 4  # two words, and the special tokens
+    assert made["tokens"]["truncated"] == 0
+    assert "tokens a document" in run(project, "plan", "v2").output
+
+
 def test_run_does_all_of_it_in_one_go(project: Path) -> None:
     outcome = run_json(project, "run", "--seed", "5", "--promote")
     assert outcome["trained"]["version"]["name"] == "v3"

@@ -19,7 +19,7 @@ RANKS = {
     "records": 1, "protocols": 2, "point_ids": 2,
     "config": 3, "vector_cache": 3, "artifact": 2, "registry": 4,
     "corpus": 4, "encoder": 4, "stores": 5,
-    "training": 5, "build": 5, "retriever": 5,
+    "training": 5, "build": 5, "retriever": 5, "forecast": 2,
     "export": 6, "evaluation": 6, "testing": 6, "distributed": 6, "inspection": 6,
     "gate": 7, "promotion": 8, "workspace": 9, "owner": 10, "indexing": 10, "stages": 11,
     "project": 12, "cli": 13,

@@ -4,9 +4,10 @@
 from reindex.cli.app import main
 
 # importing these adds their commands to the group, in the order of the work
-from reindex.cli import setup, takeover, model, collection, keep, live, look, operate, owner
+from reindex.cli import setup, takeover, model, plan, collection, keep, live, look, operate, owner
 # isort: on
 
 __all__ = [
-    "collection", "keep", "live", "look", "main", "model", "operate", "owner", "setup", "takeover",
+    "collection", "keep", "live", "look", "main", "model", "operate", "owner", "plan", "setup",
+    "takeover",
 ]  # fmt: skip
