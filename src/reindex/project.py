@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from reindex.stages.owner_retriever import OwnerRetriever
     from reindex.stages.planning import BuildPlan
     from reindex.stages.promoting import Promoted
+    from reindex.stages.retrying import Retried
     from reindex.stages.syncing import Synced
     from reindex.stages.training import Trained
     from reindex.stages.upkeep import Cleaned, Status
@@ -170,6 +171,12 @@ class Project(Workspace):
         from reindex.stages.planning import plan
 
         return plan(self, version)
+
+    def retry_failed(self, version: str | None = None) -> Retried:
+        """Try the documents in the last build's dead letters again, and these alone."""
+        from reindex.stages.retrying import retry_failed
+
+        return retry_failed(self, version)
 
     def compare(
         self, version: str, *, against: str | None = None

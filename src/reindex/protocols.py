@@ -79,6 +79,13 @@ class CopiedSource(RereadableSource, Protocol):
     mirror: bool
 
 
+@runtime_checkable
+class PartialSource(DocumentSource, Protocol):
+    """A part of a source: what it does not give may be there all the same, and is not deleted."""
+
+    part: bool
+
+
 class Tombstones(Protocol):
     """Knows which points were deleted by single writes."""
 

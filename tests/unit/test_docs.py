@@ -15,7 +15,8 @@ from reindex.cli import main
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 STAGES = ("corpus", "training", "export", "encoder", "stores", "build", "comparison", "promotion",
-          "retrieval", "registry", "demo", "sync", "owner")  # fmt: skip
+          "retrieval", "registry", "demo", "sync", "owner",
+          "operating")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ from reindex.protocols import (
     DocumentSource,
     Encoder,
     Pace,
+    PartialSource,
     Progress,
     RereadableSource,
     Store,
@@ -216,6 +217,8 @@ class _Run:
         Every enumerated id that is in the collection was counted; if the collection has no more
         points than that, none is left over. (Where others write too, a count says little.)
         """
+        if isinstance(self.source, PartialSource):
+            return
         counts = self.counts
         expected = counts.found + counts.appeared
         quiet = not isinstance(self.source, RereadableSource)

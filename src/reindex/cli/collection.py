@@ -63,7 +63,8 @@ def show_build(project: Project, version: str, report: BuildReport) -> None:
     table([project.settings.collection(version), "count"], shown)
     click.echo(f"{report.seconds:.1f} s, {report.documents_per_second:,.0f} documents/s")
     if report.stopped:
-        click.secho(f"Not complete: {report.stopped}", fg="yellow", err=True)
+        again = f"What was done is kept. Go on with: reindex build {version}"
+        click.secho(f"Not complete: {report.stopped}. {again}", fg="yellow", err=True)
     if report.dead:
         click.echo(f"Bad rows are kept in {project.settings.home / 'dead-letters'}")
 

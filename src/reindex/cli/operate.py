@@ -73,6 +73,30 @@ for _verb in _VERBS:
     main.command(_verb)(_command(_verb))
 
 
+@main.command("retry-failed")
+@click.argument("version", required=False)
+@json_option
+@with_project
+def retry_failed(project: Project, version: str | None, as_json: bool) -> None:
+    """Try the documents in the dead letters of the last build again, and these alone.
+
+    What succeeds leaves the dead-letter file; what is still bad stays, with its new reason.
+    """
+    outcome = project.retry_failed(version)
+    if as_json:
+        emit_json(outcome)
+        return
+    if not outcome.tried:
+        click.echo(f"The last build of {outcome.version} left no dead letters.")
+        return
+    mended = outcome.tried - outcome.left
+    click.echo(f"{outcome.version}: {outcome.tried:,} tried, {mended:,} mended or gone.")
+    for reason, number in outcome.reasons.items():
+        click.echo(f"  still bad: {reason} ({number:,})")
+    if outcome.left:
+        click.echo(f"They are in {outcome.file}")
+
+
 def describe(run: RunningRun) -> str:
     """One line: what runs, how far it is, how fast, how long still, and who holds it up."""
     far = f"{run.stage} {run.done:,}" if run.stage else "starting"

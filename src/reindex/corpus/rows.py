@@ -14,7 +14,12 @@ from reindex.records import Document
 
 
 def usable(
-    batches: Iterable[tuple[str, Batch]], settings: SourceSettings, name: str, dead: DeadLetterSink
+    batches: Iterable[tuple[str, Batch]],
+    settings: SourceSettings,
+    name: str,
+    dead: DeadLetterSink,
+    *,
+    any_bad: bool = False,
 ) -> Iterator[Document]:
     """Stream the documents of a whole source; bad rows go to ``dead``.
 
@@ -23,6 +28,7 @@ def usable(
         settings: says which fields are id and text, and the payload's shape.
         name: the source's, for messages.
         dead: takes the bad rows.
+        any_bad: that no row is a document is no error.
 
     Raises:
         DataError: not one of the rows is a document.
@@ -37,7 +43,7 @@ def usable(
             first_bad = first_bad or f"{where}:{row.line}: {row.reason}"
             dead.add(file=where, line=row.line, reason=row.reason, row=row.row, id=row.id)
         yield from documents
-    if first_bad and not any_good:
+    if first_bad and not any_good and not any_bad:
         raise DataError(f"No row of {name} could be used. The first one is {first_bad}.")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from reindex.config import SourceSettings
 from reindex.corpus.parquet import count_parquet, read_parquet, require_pyarrow
@@ -124,9 +125,7 @@ class FileSource:
             DataError: a file cannot be read, or not one of the rows is a document.
             TooManyBadRows: ``dead`` says so.
         """
-        yield from self.usable(
-            ((file, batch) for file in self.files() for batch in self._read(file)), dead
-        )
+        yield from self.usable(self._batches(), dead)
 
     def usable(
         self, batches: Iterable[tuple[Path, Batch]], dead: DeadLetterSink
@@ -134,6 +133,26 @@ class FileSource:
         """The documents among the rows of all files, however those were read; see `documents`."""
         shown = ((self._shown(file), batch) for file, batch in batches)
         yield from usable(shown, self._settings, self.name, dead)
+
+    def some(
+        self, wanted: Callable[[str, int, Any], bool], dead: DeadLetterSink
+    ) -> Iterator[Document]:
+        """Stream those rows alone that ``wanted`` (file, line, id) picks; all may be bad."""
+        id_field = self._settings.id_field
+        picked = (
+            (
+                where,
+                Batch(
+                    [row for row in batch.rows if wanted(where, row[0], row[1].get(id_field))],
+                    [bad for bad in batch.bad if wanted(where, bad.line, bad.id)],
+                ),
+            )
+            for where, batch in ((self._shown(file), batch) for file, batch in self._batches())
+        )
+        yield from usable(picked, self._settings, self.name, dead, any_bad=True)
+
+    def _batches(self) -> Iterator[tuple[Path, Batch]]:
+        return ((file, batch) for file in self.files() for batch in self._read(file))
 
     def slices(self) -> list[FileSlice]:
         """All files in parts that can be read apart, in the order of `documents`."""
