@@ -160,7 +160,7 @@ _CHECKS: dict[str, tuple[Severity, str, str]] = {
     ),
     "no stamp": (
         "warning", "{count} of {points} points bear no stamp: a client wrote them past reindex.",
-        "`reindex build` (or `sync --repair`) takes over those that the source has.",
+        "`reindex build` takes over those that the source has.",
     ),
     "stale": (
         "warning", "{count} points' texts are not the ones that were embedded.",

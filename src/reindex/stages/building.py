@@ -18,6 +18,7 @@ from reindex.pacing import Budget
 from reindex.protocols import Encoder
 from reindex.records import CollectionSpec, Vector
 from reindex.registry.ledger import BuiltCollection, Version
+from reindex.stages.carrying import as_in, carry_indexes, carry_vectors, model_of
 from reindex.stages.engines import LOCAL, Engine, means
 from reindex.stages.passes import one_pass, publish, sources_of
 from reindex.stages.supervision import Job, collection_lock, supervised
@@ -70,6 +71,7 @@ def _build(
     built = _ensure_collection(workspace, version, collection)
     workspace.store.info(collection)  # held by another process: raises before anything is marked
     publish(workspace, collection)
+    indexes = carry_indexes(workspace, collection)
     dead = workspace.dead_letters(f"{job.kind}-{job.id}")
     try:
         with means(workspace, encoder, engine) as using, dead:
@@ -86,6 +88,7 @@ def _build(
         _record_stop(workspace, version, job, stop)
         raise
     job.details.update(asdict(report), dead_letters=dead.summary(), **using.details)
+    job.details["carried"] = {"indexes": indexes, **carry_vectors(workspace, collection, job)}
     _record(workspace, built, report)
     if _needs_calibration(workspace, collection):
         job.details["calibration"] = _calibrate(workspace, encoder, collection)
@@ -131,6 +134,7 @@ def _ensure_collection(workspace: Workspace, version: Version, name: str) -> Bui
                 prefix_dim=known.prefix_dim,
                 metadata=_metadata(workspace, known),
                 placement=workspace.settings.qdrant.placement,
+                **as_in(model_of(workspace, name)),
             )
         )
     return known

@@ -249,7 +249,7 @@ def _incomplete(case: _Case) -> None:
         case.add(
             "warning", "no prefix",
             f"{len(missing):,} points lack one of the layout's vectors: two-stage search does not "
-            "see them.", "`reindex build` (or `sync --repair`) mends those that the source has.",
+            "see them.", "`reindex build` mends those that the source has.",
             examples=examples,
         )  # fmt: skip
 
