@@ -164,8 +164,9 @@ class DictStore:
     def search(self, name: str, vector: Vector, plan: SearchPlan) -> list[Hit]:
         raise NotImplementedError
 
-    def count(self, name: str) -> int:
-        return len(self._points[name])
+    def count(self, name: str, *, unstamped: bool = False) -> int:
+        points = self._points[name].values()
+        return sum(point.stamp is None for point in points) if unstamped else len(points)
 
     def flush(self, name: str) -> None:
         self.flushed = self.writes

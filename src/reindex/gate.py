@@ -54,12 +54,19 @@ class GateDecision:
 
 
 def decide(
-    registry: Registry, gate: GateSettings, *, version: str, collection: str, live: str | None
+    registry: Registry,
+    gate: GateSettings,
+    *,
+    version: str,
+    collection: str,
+    live: str | None,
+    unstamped: int | None = None,
 ) -> GateDecision:
     """Hold a version's collection against the gate.
 
     ``live`` is the collection that the alias points at now; None means that there is none yet, so
-    that there is nothing to compare against and only coverage counts.
+    that there is nothing to compare against and only coverage counts. ``unstamped`` are points
+    of it that other clients wrote; None where that does not matter or cannot be told.
     """
     built = registry.collection(collection)
     if built is None:
@@ -72,8 +79,9 @@ def decide(
         )
         return GateDecision(version, collection, live, None, conditions)
     stored = _latest(registry, built, live)
+    others = () if unstamped is None else (_others(unstamped, live, gate),)
     if stored is None:
-        conditions = (_coverage(built, gate), _uncompared(registry, built, version, live))
+        conditions = (_coverage(built, gate), _uncompared(registry, built, version, live), *others)
         return GateDecision(version, collection, live, None, conditions)
     comparison = Comparison.from_dict(stored.result)
     judged = (
@@ -82,6 +90,7 @@ def decide(
         *(check(comparison, gate) for check in _COMPARED),
         _drift(built, stored, gate),
         _leakage(stored),
+        *others,
     )
     return GateDecision(version, collection, live, stored.id, judged)
 
@@ -163,3 +172,11 @@ def _leakage(stored: StoredComparison) -> Condition:
     verdict = "fail" if stored.leaked else "pass"
     figure = f"{stored.leaked} judged queries in the training data"
     return Condition("leakage", verdict, figure, "none")
+
+
+def _others(unstamped: int, live: str, gate: GateSettings) -> Condition:
+    """Whoever writes there goes on after the flip, with the old model, to what nobody searches."""
+    verdict = "pass" if unstamped <= gate.max_unstamped else "fail"
+    figure = f"{unstamped:,} points in {live} written by another client"
+    wanted = f"at most {gate.max_unstamped:,}: stop it, then `reindex sync --repair`"
+    return Condition("other writers", verdict, figure, wanted)

@@ -159,12 +159,14 @@ class Project(Workspace):
 
     def sync(
         self, *versions: str, every: bool = False, allow_deletes: bool = False,
-        dry_run: bool = False,
+        dry_run: bool = False, repair: bool = False,
     ) -> list[Synced]:  # fmt: skip
         """Bring what serves (or ``versions``, or every collection) in step with the source."""
         from reindex.stages.syncing import sync
 
-        return sync(self, versions, every=every, allow_deletes=allow_deletes, dry_run=dry_run)
+        return sync(
+            self, versions, every=every, allow_deletes=allow_deletes, dry_run=dry_run, repair=repair
+        )
 
     def plan(self, version: str) -> BuildPlan:
         """What building a version will cost, what would fail, and what would be cheaper."""

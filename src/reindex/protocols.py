@@ -216,8 +216,8 @@ class Store(Protocol):
     def search(self, name: str, vector: Vector, plan: SearchPlan) -> list[Hit]:
         """Best first; ``vector`` is the full query vector ``(dim,)``."""
 
-    def count(self, name: str) -> int:
-        """Exact number of points."""
+    def count(self, name: str, *, unstamped: bool = False) -> int:
+        """Exact number of points; or only of those that bear no stamp, which others wrote."""
 
     def flush(self, name: str) -> None:
         """Make everything written so far durable."""

@@ -87,8 +87,8 @@ class _Rehearsal:
                 found[id] = point
         return found
 
-    def count(self, name: str) -> int:
-        return self._store.count(name) + self._added
+    def count(self, name: str, *, unstamped: bool = False) -> int:
+        return self._store.count(name, unstamped=unstamped) + self._added
 
     def flush(self, _name: str) -> None:
         pass

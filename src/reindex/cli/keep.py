@@ -28,6 +28,7 @@ _COUNTS = ("inserted", "updated", "payload_only", "deleted", "unchanged", "embed
 @click.option("--all", "every", is_flag=True, help="Every collection, candidates too.")
 @click.option("--allow-deletes", is_flag=True, help="Delete even a large share of a collection.")
 @click.option("--dry-run", is_flag=True, help="Say what would change; embed and write nothing.")
+@click.option("--repair", is_flag=True, help="Also take in points that other clients wrote.")
 @click.option("--watch", is_flag=True, help="Go on: sync again after each change, until Ctrl-C.")
 @click.option(
     "--interval", type=click.FloatRange(min=1), metavar="SECONDS",
@@ -47,6 +48,8 @@ def sync(
     With --watch or --interval it goes on until Ctrl-C or SIGTERM; a run that fails is tried again.
     With --json it prints a line per run then.
     """
+    if options["repair"] and options["dry_run"]:
+        raise click.UsageError("--repair has no --dry-run: `reindex doctor` finds such points.")
     if watch or interval:
         if options["dry_run"]:
             raise click.UsageError("--dry-run is said once: leave out --watch and --interval.")
@@ -78,6 +81,10 @@ def show_synced(done: Sequence[Synced]) -> None:
     if rows:
         table([name.replace("_", " ") for name in columns], rows)
     for item in done:
+        if item.repaired is not None:
+            shown = f"{item.repaired.updated:,} points of other clients taken in"
+            left = f", {item.repaired.dead:,} without a text left" if item.repaired.dead else ""
+            click.echo(f"{item.collection}: {shown}{left}")
         if item.error is not None:
             click.secho(f"{item.collection}: {item.error}", fg="red", err=True)
 

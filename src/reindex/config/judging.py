@@ -59,6 +59,11 @@ class GateSettings(Section):
         50.0, description="Median of query encoding plus two-stage search, in milliseconds."
     )
     min_coverage: Share = Field(1.0, description="Share of the source that the collection holds.")
+    max_unstamped: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="Points that other clients wrote to the live collection of a server, where it "
+        "was built from files or tables; `reindex sync --repair` takes them in.",
+    )
     max_drift: Share = Field(
         0.01, description="Share of the collection that may have changed since the comparison."
     )

@@ -18,6 +18,7 @@ from reindex.promotion import (
 from reindex.registry.adoptions import Adoptions
 from reindex.registry.ledger import BuiltCollection, Promotion
 from reindex.stages.building import build
+from reindex.stages.repairing import other_writers
 from reindex.stages.supervision import alias_lock, supervised
 from reindex.workspace import Workspace
 
@@ -61,6 +62,7 @@ def _promote(
         version=name,
         collection=collection,
         live=live,
+        unstamped=other_writers(workspace, live),
     )
     if dry_run:
         return Promoted(decision, None)

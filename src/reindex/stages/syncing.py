@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from reindex.build import BuildReport, converge
+from reindex.build import BuildReport, Guard, converge
 from reindex.build.rehearsal import REV, BlankEncoder, rehearsal
+from reindex.build.report import sum_of
 from reindex.errors import BuildError, ReindexError, RunStopped
 from reindex.owner.jobs import job
 from reindex.promotion import previous_collection, reconcile
 from reindex.registry.ledger import BuiltCollection
 from reindex.stages.building import build
+from reindex.stages.passes import sources_of
+from reindex.stages.repairing import repair as repair_collection
 from reindex.workspace import Workspace
 
 
@@ -21,7 +24,8 @@ from reindex.workspace import Workspace
 class Synced:
     """What became of one collection: a report, or the error that ended its run.
 
-    In a dry run the report says what would change; ``embedded`` is then an upper bound, because
+    ``repaired`` is what was done to points of other clients, where that was asked for. In a dry
+    run the report says what would change; ``embedded`` is then an upper bound, because
     equal texts far apart are counted twice.
     """
 
@@ -31,14 +35,16 @@ class Synced:
     report: BuildReport | None
     error: ReindexError | None
     dry_run: bool = False
+    repaired: BuildReport | None = None
 
     @property
     def changed(self) -> int:
         """Points written or deleted."""
-        done = self.report
-        if done is None:
-            return 0
-        return done.inserted + done.updated + done.payload_only + done.deleted
+        return sum(
+            done.inserted + done.updated + done.payload_only + done.deleted
+            for done in (self.report, self.repaired)
+            if done is not None
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -46,6 +52,7 @@ class Synced:
         return {
             "collection": self.collection, "version": self.version, "role": self.role,
             "report": self.report, "error": error, "dry_run": self.dry_run,
+            "repaired": self.repaired,
         }  # fmt: skip
 
 
@@ -57,6 +64,7 @@ def sync(
     every: bool = False,
     allow_deletes: bool = False,
     dry_run: bool = False,
+    repair: bool = False,
 ) -> list[Synced]:
     """Converge collections with the source, one after the other, the live one first.
 
@@ -67,6 +75,7 @@ def sync(
         every: all collections that there are, candidates too.
         allow_deletes: as in `build`.
         dry_run: say what would change; nothing is embedded or written.
+        repair: also take in points that other clients wrote (see `repairing`).
 
     Raises:
         BuildError: there is nothing to keep in step, or a version has no collection.
@@ -75,43 +84,56 @@ def sync(
     """
     targets = _targets(workspace, versions, every=every)
     return [
-        _one(workspace, item, role, allow_deletes=allow_deletes, dry_run=dry_run)
+        _one(workspace, item, role, allow_deletes=allow_deletes, dry_run=dry_run, repair=repair)
         for item, role in targets
     ]
 
 
 def _one(
-    workspace: Workspace, item: BuiltCollection, role: str, *, allow_deletes: bool, dry_run: bool
+    workspace: Workspace,
+    item: BuiltCollection,
+    role: str,
+    *,
+    allow_deletes: bool,
+    dry_run: bool,
+    repair: bool,
 ) -> Synced:
-    report, error = None, None
+    report, repaired, error = None, None, None
     try:
         if dry_run:
             report = _rehearse(workspace, item, allow_deletes=allow_deletes)
         else:
             report = build(workspace, item.version, allow_deletes=allow_deletes, kind="sync")
+            repaired = repair_collection(workspace, item) if repair else None
     except RunStopped:
         raise
     except ReindexError as failure:
         error = failure
-    return Synced(item.name, item.version, role, report, error, dry_run)
+    return Synced(item.name, item.version, role, report, error, dry_run, repaired)
 
 
 def _rehearse(workspace: Workspace, item: BuiltCollection, *, allow_deletes: bool) -> BuildReport:
-    dim = workspace.store.info(item.name).dim
+    """A build's passes, on a store that forgets."""
+    encoder = BlankEncoder(item.space, item.encoding, workspace.store.info(item.name).dim)
+    store = rehearsal(workspace.store)
     dead = workspace.dead_letters(f"dry-run-{item.version}")
     with dead:
-        return converge(
-            workspace.source,
-            BlankEncoder(item.space, item.encoding, dim),
-            rehearsal(workspace.store),
-            item.name,
-            build=item.build,
-            rev=REV,
-            dead=dead,
-            settings=workspace.settings.build,
-            batch_size=workspace.settings.embed.batch_size,
-            allow_deletes=allow_deletes,
-            progress=workspace.progress,
+        return sum_of(
+            converge(
+                source,
+                encoder,
+                store,
+                item.name,
+                build=item.build,
+                rev=REV,
+                dead=dead,
+                settings=workspace.settings.build,
+                batch_size=workspace.settings.embed.batch_size,
+                allow_deletes=allow_deletes,
+                guard=Guard(tombstones=workspace.journal),
+                progress=workspace.progress,
+            )
+            for source in sources_of(workspace, item.name)
         )
 
 

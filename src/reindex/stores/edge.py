@@ -208,12 +208,13 @@ class EdgeStore:
             request = requests.search(query, checked_plan(name, plan), held.shape)
             return [hit(p.id, p.score, p.payload) for p in held.shard.query(request)]
 
-    def count(self, name: str) -> int:
-        """Exact number of points."""
+    def count(self, name: str, *, unstamped: bool = False) -> int:
+        """Exact number of points; or only of those that bear no stamp, which others wrote."""
         from qdrant_edge import CountRequest
 
+        chosen = requests.unstamped() if unstamped else None
         with self._using(name) as held:
-            return held.shard.count(CountRequest(exact=True))
+            return held.shard.count(CountRequest(exact=True, filter=chosen))
 
     def flush(self, name: str) -> None:
         """Make everything written so far durable."""

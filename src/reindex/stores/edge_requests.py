@@ -79,6 +79,13 @@ def lacking(names: Sequence[str]) -> edge.Filter:
     return Filter(should=[Filter(must_not=[HasVectorCondition(name)]) for name in names])
 
 
+def unstamped() -> edge.Filter:
+    """Points without a stamp."""
+    from qdrant_edge import Filter, IsEmptyCondition
+
+    return Filter(must=[IsEmptyCondition(BUILD_FIELD)])
+
+
 def search(query: Vector, plan: SearchPlan, shape: Shape) -> edge.QueryRequest:
     """One request: the full vectors, or the prefixes first and the full ones to rescore."""
     from qdrant_edge import Filter, Prefetch, Query, QueryRequest, SearchParams

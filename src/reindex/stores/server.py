@@ -283,10 +283,13 @@ class ServerStore:
         request = partial(self._client.query_points, name, **given)
         return [hit(p.id, p.score, p.payload) for p in self._read(name, request).points]
 
-    def count(self, name: str) -> int:
-        """Exact number of points."""
+    def count(self, name: str, *, unstamped: bool = False) -> int:
+        """Exact number of points; or only of those that bear no stamp, which others wrote."""
         self._shape(name)
-        return self._read(name, partial(self._client.count, name, exact=True)).count
+        if unstamped:
+            self._index_stamps(name)
+        chosen = model_filter(requests.UNSTAMPED) if unstamped else None
+        return self._read(name, partial(self._client.count, name, chosen, exact=True)).count
 
     def flush(self, name: str) -> None:
         """Nothing to do: a write is in the server's log before it is acknowledged."""

@@ -78,6 +78,10 @@ def unchanged(seen: Seen, ids: Sequence[PointId] = ()) -> Json:
     return {"must": [*chosen, *stamp]}
 
 
+UNSTAMPED: Json = {"must": [{"is_empty": {"key": BUILD_FIELD}}]}
+"""Points without a stamp, by the one of its fields that is indexed: fast among millions."""
+
+
 def lacking(names: Sequence[str]) -> Json:
     """A filter: points without at least one of these vectors."""
     return {"should": [{"must_not": [{"has_vector": name}]} for name in names]}

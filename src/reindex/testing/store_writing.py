@@ -312,6 +312,10 @@ class ForeignPoints:
     def test_they_are_found_where_a_vector_is_missing(self, world: World, name: str) -> None:
         assert world.store.missing_vectors(name) == {2}
 
+    def test_those_without_a_stamp_are_counted(self, world: World, name: str) -> None:
+        assert world.store.count(name) == 3
+        assert world.store.count(name, unstamped=True) == 1  # half a stamp is not none
+
     def test_two_stage_search_does_not_see_them(self, world: World, name: str) -> None:
         query = unit_vectors(1, seed=5)[0]
         full = world.store.search(name, query, SearchPlan(k=5))
