@@ -43,6 +43,9 @@ FOLDER_LAYOUT: Mapping[str, str] = {
 
 GRAPH_FILES: Mapping[str, str] = {"int8": "onnx/model_qint8.onnx", "fp32": "onnx/model.onnx"}
 
+TORCH_DTYPES = ("float16", "float32")
+"""Number formats in which torch embeds documents: on CUDA, and on the CPU."""
+
 
 @dataclass(frozen=True, slots=True)
 class Graph:
@@ -120,8 +123,16 @@ class Manifest:
 
     def certified_with(self, encoding: str) -> tuple[str, ...]:
         """The encodings (sha256) whose vectors may stand in one collection with ``encoding``'s."""
+        # torch's vectors are those that export compared every graph with
+        torch = {torch_encoding(self.weights, dtype) for dtype in TORCH_DTYPES}
         pairs = [{self.encoding(one), self.encoding(other)} for one, other in self.certified]
-        return tuple(sorted(set().union(*(pair for pair in pairs if encoding in pair), {encoding})))
+        found = set().union(*(pair | torch for pair in pairs if encoding in pair), {encoding})
+        return tuple(sorted(found))
+
+
+def torch_encoding(weights: str, dtype: str) -> str:
+    """The encoding of vectors that torch computes in ``dtype`` from a checkpoint's weights."""
+    return hashlib.sha256(f"torch {dtype} {weights}".encode()).hexdigest()
 
 
 def default_matryoshka_dims(dim: int) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from reindex.artifact import load_manifest
 from reindex.config import Settings, SourceSettings, load_settings
@@ -29,6 +29,9 @@ from reindex.registry.ledger import BuiltCollection, Version
 from reindex.registry.owners import OwnerBook, OwnerRecord
 from reindex.retriever import Retriever
 from reindex.vector_cache import CachedEncoder, VectorCache, cache_file
+
+if TYPE_CHECKING:
+    from reindex.torch_encoder import TorchEncoder
 
 
 def _load_encoder(folder: Path, graph: str, threads: int) -> Encoder:
@@ -200,9 +203,31 @@ class Workspace:
 
         The artifact's folder must be there under the same path.
         """
-        return partial(_load_encoder, encoder.file.parent.resolve(), encoder.graph)
+        return partial(_load_encoder, encoder.folder.resolve(), encoder.graph)
 
-    def encoder_into(self, built: BuiltCollection, *, tune: bool = False) -> OnnxEncoder:
+    def document_encoder(self, version: Version, encoder: Encoder) -> Encoder:
+        """What embeds the version's documents: ``encoder``, or torch on the devices configured.
+
+        Raises:
+            ArtifactError: the checkpoint is not what the artifact was exported from.
+            ConfigError: torch finds no such device. MissingExtra: it is not installed.
+        """
+        return encoder if self.settings.embed.device == "cpu" else self._torch_encoder(version)
+
+    def _torch_encoder(self, version: Version) -> TorchEncoder:
+        from reindex.torch_encoder import TorchEncoder, cuda_devices
+
+        device = self.settings.embed.device
+        if version.artifact is None or version.checkpoint is None:
+            raise ArtifactError(
+                f"{version.name} has no checkpoint here, which embed.device = {device!r} needs. "
+                'Train or adopt it here, or set embed.device = "cpu".'
+            )
+        home = self.settings.home
+        devices = cuda_devices(device)
+        return TorchEncoder(home / version.artifact, home / version.checkpoint, devices=devices)
+
+    def encoder_into(self, built: BuiltCollection, *, tune: bool = False) -> Encoder:
         """The encoder whose vectors a collection holds, to write more of the same into it.
 
         For collections that a build made this is the version's own encoding; an adopted one may
@@ -218,9 +243,15 @@ class Workspace:
             encoder = self.encoder(version, graph=graph, tune=tune)
             if encoder.encoding == built.encoding:
                 return encoder
+        if self.settings.embed.device != "cpu" and built.space == version.space:
+            torch = self._torch_encoder(version)
+            if torch.encoding == built.encoding:
+                return torch
         raise BuildError(
-            f"{built.name} was built with another artifact of {version.name}. Versions are "
-            "immutable: train or adopt a new version, or remove the collection with `reindex gc`."
+            f"{built.name} was built with another artifact of {version.name}, or on another "
+            f"embed.device than {self.settings.embed.device!r}. Set the device as it was. Versions "
+            "are immutable: else train or adopt a new one, or remove the collection with "
+            "`reindex gc`."
         )
 
     def _graphs(self, version: Version) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from reindex.artifact import (
     save_manifest,
     space_of,
     tokenizer_hash,
+    torch_encoding,
     verify_files,
 )
 from reindex.errors import ArtifactError
@@ -183,7 +184,8 @@ def test_prompts_do_not_run_into_each_other_in_the_space() -> None:
 def test_certified_pairs_are_of_the_encodings(folder: Path) -> None:
     manifest = load_manifest(folder)
     int8, fp32 = manifest.encoding("int8"), manifest.encoding("fp32")
-    assert set(manifest.certified_with(int8)) == {int8, fp32}
+    torch = {torch_encoding(manifest.weights, dtype) for dtype in ("float16", "float32")}
+    assert set(manifest.certified_with(int8)) == {int8, fp32, *torch}
     assert replace(manifest, certified=()).certified_with(int8) == (int8,)
     assert manifest.certified_with("unknown") == ("unknown",)
 

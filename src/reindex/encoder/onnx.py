@@ -82,6 +82,7 @@ class OnnxEncoder:
         tune: bool = False,
     ) -> None:
         self.manifest: Manifest = load_manifest(folder)
+        self.folder = folder
         self.graph = graph
         self.file = folder / self.manifest.graph(graph).file
         self.threads = threads or available_cores()

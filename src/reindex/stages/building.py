@@ -11,7 +11,8 @@ import numpy as np
 
 from reindex.build import BuildReport
 from reindex.build.report import sum_of
-from reindex.errors import BudgetSpent, BuildError, RunStopped
+from reindex.encoder import OnnxEncoder
+from reindex.errors import BudgetSpent, BuildError, ConfigError, RunStopped
 from reindex.evaluation.calibrate import Calibration, choose_oversampling
 from reindex.owner.jobs import job
 from reindex.pacing import Budget
@@ -68,13 +69,14 @@ def _build(
 ) -> BuildReport:
     collection = workspace.settings.collection(version.name)
     encoder = workspace.encoder(version, tune=engine.name == "local")
-    built = _ensure_collection(workspace, version, collection)
+    documents = _document_encoder(workspace, version, encoder, engine)
+    built = _ensure_collection(workspace, version, collection, documents.encoding)
     workspace.store.info(collection)  # held by another process: raises before anything is marked
     publish(workspace, collection)
     indexes = carry_indexes(workspace, collection)
     dead = workspace.dead_letters(f"{job.kind}-{job.id}")
     try:
-        with means(workspace, encoder, engine) as using, dead:
+        with means(workspace, encoder, documents, engine) as using, dead:
             # until the end nobody may take it for complete, also if this process dies
             workspace.registry.update_collection(collection, complete=False)
             report = sum_of(
@@ -110,7 +112,21 @@ def _record_stop(workspace: Workspace, version: Version, job: Job, stop: RunStop
     )
 
 
-def _ensure_collection(workspace: Workspace, version: Version, name: str) -> BuiltCollection:
+def _document_encoder(
+    workspace: Workspace, version: Version, encoder: OnnxEncoder, engine: Engine
+) -> Encoder:
+    """What embeds documents here: ``encoder``, or torch where `embed.device` names cards."""
+    if engine.name != "local" and workspace.settings.embed.device != "cpu":
+        raise ConfigError(
+            f"embed.device is {workspace.settings.embed.device!r}, but the workers of --engine "
+            f'{engine.name} embed on CPUs. Set embed.device = "cpu", or build here.'
+        )
+    return workspace.document_encoder(version, encoder)
+
+
+def _ensure_collection(
+    workspace: Workspace, version: Version, name: str, encoding: str
+) -> BuiltCollection:
     """The registry's row and the store's collection, created where they are missing."""
     registry, store = workspace.registry, workspace.store
     exists = name in store.collections()
@@ -119,8 +135,15 @@ def _ensure_collection(workspace: Workspace, version: Version, name: str) -> Bui
         registry.remove_collection(name)
         known = None
     if known is None:
-        known = _register(workspace, version, name, exists=exists)
-    if (known.space, known.encoding) != (version.space, version.encoding):
+        known = _register(workspace, version, name, encoding, exists=exists)
+    if known.space == version.space and known.encoding != encoding:
+        raise BuildError(
+            f"{name} holds vectors of the encoding {known.encoding[:16]}…; with embed.device = "
+            f"{workspace.settings.embed.device!r} they would be of {encoding[:16]}…. A collection "
+            "holds one encoding: set embed.device as it was when the collection was built, or "
+            "remove the collection with `reindex gc`."
+        )
+    if known.space != version.space:
         raise BuildError(
             f"{name} was built with another artifact of {version.name}. Versions are immutable: "
             f"train or adopt a new version, or remove the collection with `reindex gc`."
@@ -141,7 +164,7 @@ def _ensure_collection(workspace: Workspace, version: Version, name: str) -> Bui
 
 
 def _register(
-    workspace: Workspace, version: Version, name: str, *, exists: bool
+    workspace: Workspace, version: Version, name: str, encoding: str, *, exists: bool
 ) -> BuiltCollection:
     found = workspace.store.info(name).metadata if exists else {}
     layout = workspace.settings.store.layout
@@ -149,7 +172,7 @@ def _register(
         name=name,
         version=version.name,
         space=found.get("space", version.space),
-        encoding=found.get("encoding", version.encoding),
+        encoding=found.get("encoding", encoding),
         build=found.get("build", uuid.uuid4().hex),
         layout=layout,
         prefix_dim=_prefix_dim(workspace, version) if layout == "two-stage" else None,

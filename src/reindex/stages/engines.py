@@ -33,8 +33,12 @@ class Means:
 
 
 @contextlib.contextmanager
-def means(workspace: Workspace, encoder: OnnxEncoder, engine: Engine) -> Iterator[Means]:
+def means(
+    workspace: Workspace, encoder: OnnxEncoder, documents: Encoder, engine: Engine
+) -> Iterator[Means]:
     """The engine's encoder, and its way to read, for the time of the block.
+
+    ``documents`` embeds documents in this process; ``encoder`` is what workers load.
 
     Raises:
         MissingExtra: ray is not installed.
@@ -43,7 +47,7 @@ def means(workspace: Workspace, encoder: OnnxEncoder, engine: Engine) -> Iterato
     if engine.name == "local":
         tuning = getattr(encoder, "tuning", None)
         threads = {"threads": None if tuning is None else asdict(tuning)}
-        yield Means(encoder, lambda source: source, threads)
+        yield Means(documents, lambda source: source, threads)
         return
     from reindex.distributed import Cluster, joined, sliced
 
