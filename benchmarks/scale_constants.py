@@ -31,7 +31,7 @@ from reindex.build import converge
 from reindex.config import BuildSettings, SourceSettings
 from reindex.corpus.dead_letters import IgnoredLetters
 from reindex.corpus.sources import open_source
-from reindex.point_ids import KEY_BYTES
+from reindex.forecast import POINT_BYTES, STAMP_BYTES
 from reindex.protocols import DeadLetterSink
 from reindex.records import CollectionSpec, Document, Point, Stamp, payload_hash, text_hash
 from reindex.sizing import Constants
@@ -185,7 +185,6 @@ def measure(documents: int) -> dict[str, Any]:
         folder = Path(name)
         found: dict[str, Any] = {**reading(folder, documents), **converging(folder, documents)}
         found |= {**messages(), **registry(folder, 500)}
-    found["spill_bytes"] = 2 * KEY_BYTES + 16
     return found
 
 
@@ -195,7 +194,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="Also write the figures to a file.")
     given = parser.parse_args()
     found = measure(given.documents)
-    used = dataclasses.asdict(Constants())
+    used = {
+        **dataclasses.asdict(Constants()),
+        "disk_fixed_bytes": STAMP_BYTES + POINT_BYTES,
+        "disk_per_payload_byte": 1,
+    }
     print(f"{os.cpu_count()} cores, {given.documents:,} documents")
     for key, value in found.items():
         print(f"{key:24} {value:12,.4g}    used in docs/scale.md: {used[key]:,}")

@@ -15,11 +15,11 @@ import reindex
 ROOT = Path(reindex.__file__).parent
 
 RANKS = {
-    "errors": 0, "processes": 0, "sizing": 0, "diskspace": 1, "plain": 1, "pacing": 1,
+    "errors": 0, "processes": 0, "diskspace": 1, "plain": 1, "pacing": 1,
     "records": 1, "protocols": 2, "point_ids": 2,
     "config": 3, "vector_cache": 3, "artifact": 2, "registry": 4,
     "corpus": 4, "encoder": 4, "stores": 5,
-    "training": 5, "build": 5, "retriever": 5, "forecast": 2,
+    "training": 5, "build": 5, "retriever": 5, "forecast": 2, "sizing": 3,
     "export": 6, "evaluation": 6, "testing": 6, "distributed": 6, "inspection": 6,
     "torch_encoder": 7, "gate": 7, "promotion": 8, "workspace": 9, "owner": 10, "indexing": 10,
     "stages": 11, "project": 12, "cli": 13,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,6 @@ from reindex.sizing import (
     Constants,
     Move,
     actors_for,
-    disk_of_a_point,
-    memory_of_a_point,
     needs,
     rate_of_an_actor,
     wire_of_a_point,
@@ -23,13 +22,9 @@ MINE = Constants(
     read_jsonl_per_s=50_000,
     insert_per_s=5_000,
     unchanged_per_s=10_000,
-    disk_fixed_bytes=400,
-    disk_per_payload_byte=0.5,
     wire_fixed_bytes=300,
     lookup_bytes=500,
-    memory_fixed_bytes=32,
     seen_bytes=8,
-    spill_bytes=50,
     points_per_shard=10e6,
 )
 MOVE = Move(
@@ -43,16 +38,16 @@ def test_the_figures_of_a_move() -> None:
     assert found.per_actor == 90
     assert found.build_hours == pytest.approx(36e6 / 900 / 3600)
     assert found.pass_hours == pytest.approx(0.1)
-    assert found.memory == pytest.approx(36e6 * (512 + 4 * (32 + 16 / 15) + 32))
-    assert found.disk == pytest.approx(36e6 * (2048 + 400 + 500))
-    assert found.total_disk == 4 * found.disk
-    assert found.nodes == 3  # 97 GB of memory, of which 35 fit on one
-    assert found.shards == 6  # at least 3.6, a multiple of 3
+    assert found.memory == pytest.approx(36e6 * 512 * 1.5)
+    assert found.disk == MOVE.shape.disk
+    assert (found.total_memory, found.total_disk) == (4 * found.memory, 4 * found.disk)
+    assert found.nodes == 4  # 111 GB of memory, of which 35 fit on one
+    assert found.shards == 4  # at least 3.6, as many on each node
     assert found.build_network == pytest.approx(36e6 * (500 + 2 * (2048 + 300 + 1000)))
     assert found.pass_network == pytest.approx(18e9)
     assert (found.actor_memory, found.actor_disk) == (28.8e6, 180e6)
     hours = found.build_hours
-    assert found.cost == pytest.approx(hours * 10 * 0.1 + (hours + 24) * 3 * 1.0)
+    assert found.cost == pytest.approx(hours * 10 * 0.1 + (hours + 24) * 4 * 1.0)
 
 
 def test_the_slowest_stage_decides() -> None:
@@ -67,21 +62,21 @@ def test_actors_for_a_deadline_meet_it_and_one_less_does_not() -> None:
     assert needs(replace(MOVE, actors=actors - 1), MINE).build_hours > 5
 
 
-def test_quantization_trades_memory_for_disk() -> None:
-    scalar = replace(MOVE, quantization="scalar")
-    binary = replace(MOVE, quantization="binary")
-    full = replace(MOVE, prefix_dim=None)
-    memory = [memory_of_a_point(move, MINE) for move in (binary, scalar, MOVE, full)]
+def test_the_disk_may_decide_how_many_nodes() -> None:
+    small = replace(MOVE, node_disk=100e9)
+    assert needs(small, MINE).nodes == math.ceil(4 * MOVE.shape.disk / 100e9) > 4
+
+
+def test_quantization_saves_nodes() -> None:
+    moves = [replace(MOVE, quantization=kind) for kind in ("binary", "scalar", "none")]
+    memory = [needs(move, MINE).memory for move in [*moves, replace(MOVE, prefix_dim=None)]]
     assert memory == sorted(memory)
-    assert memory[2] - memory[1] == 128 * 3
-    assert disk_of_a_point(scalar, MINE) - disk_of_a_point(MOVE, MINE) == 128
-    assert memory[3] - memory[2] == (384 - 128) * 4
+    assert memory[1] * 4 == memory[2]
 
 
-def test_without_a_prefix_nothing_of_it_is_sent_or_kept() -> None:
+def test_without_a_prefix_nothing_of_it_is_sent() -> None:
     single = replace(MOVE, prefix_dim=None)
     assert wire_of_a_point(MOVE, MINE) - wire_of_a_point(single, MINE) == 512
-    assert disk_of_a_point(MOVE, MINE) - disk_of_a_point(single, MINE) == 512
 
 
 def test_every_copy_has_a_node_and_small_moves_one_shard_on_each() -> None:
