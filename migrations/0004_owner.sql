@@ -10,3 +10,13 @@ CREATE TABLE owner (
     token TEXT NOT NULL,        -- of this ownership; who asks shows it
     release TEXT NOT NULL       -- of reindex
 ) STRICT;
+
+-- Batches of single writes that were asked of an owner: one that is sent again, because its
+-- answer was lost, is not written again.
+
+CREATE TABLE write_keys (
+    key TEXT PRIMARY KEY,
+    first_rev INTEGER NOT NULL,
+    last_rev INTEGER NOT NULL,
+    at TEXT NOT NULL
+) STRICT;

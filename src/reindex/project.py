@@ -234,10 +234,13 @@ class Project(Workspace):
         Control(self.registry).set_throttle(per_second, operator())
 
     def indexer(self) -> Indexer:
-        """The write path: upserts and deletes that no build or flip loses."""
-        from reindex.indexing import Indexer
+        """The write path: upserts and deletes that no build or flip loses.
 
-        return Indexer(self)
+        Where another process owns the embedded store, it writes within that one.
+        """
+        from reindex.stages.writing import open_indexer
+
+        return open_indexer(self)
 
     def retriever(self, version: str | None = None) -> Retriever | OwnerRetriever:
         """A retriever over what is live, or over one version's collection.

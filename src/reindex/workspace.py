@@ -38,6 +38,9 @@ def _load_encoder(folder: Path, graph: str, threads: int) -> Encoder:
     return OnnxEncoder(folder, graph=graph, threads=threads, tune=True)
 
 
+_LOADED = ("_encoders", "_loading")
+
+
 class Workspace:
     """Everything that a stage needs. Close it, or use it as a context manager."""
 
@@ -87,7 +90,8 @@ class Workspace:
     def view(self, settings: Settings, progress: Progress) -> Self:
         """The same open registry and store under other settings; to be closed by nobody."""
         other = type(self)(settings, progress=progress)
-        other.__dict__.update(registry=self.registry, store=self.store, retrievers=self.retrievers)
+        for name in ("registry", "store", "journal", "resting", "retrievers", *_LOADED):
+            other.__dict__[name] = getattr(self, name)
         return other
 
     def at_close(self, release: Callable[[], None]) -> None:

@@ -33,6 +33,9 @@ def folder(template: Path, tmp_path: Path) -> Path:
 
 def test_commands_of_another_terminal_run_inside_the_owner(folder: Path) -> None:
     with OwnerProcess(folder) as owner:
+        shown = run_json(folder, "jobs")
+        assert (shown["owner"]["pid"], shown["jobs"]) == (owner.pid, [])
+        assert "token" not in shown["owner"]
         found = run_json(folder, "search", TEXTS[7], "-k", "3")
         assert (found["version"], found["hits"][0]["id"]) == ("v1", "d7")
         report = run_json(folder, "build", "v2")

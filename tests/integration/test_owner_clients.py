@@ -26,7 +26,9 @@ from reindex.errors import (
     PromotionRefused,
     StoreBusy,
     UnknownVersion,
+    WriteRefused,
 )
+from reindex.indexing.writes import Write
 from reindex.owner import address, wire
 from reindex.owner.client import Connection, running_jobs
 from reindex.owner.jobs import KINDS
@@ -35,6 +37,7 @@ from reindex.stages.building import build
 from reindex.stages.owner_retriever import OwnerRetriever
 from reindex.stages.promoting import promote, rollback
 from reindex.stages.upkeep import status
+from reindex.stages.writing import write
 from tests.hash_project import HashWorkspace, hash_project, write_documents
 
 TEXTS = [f"the text of document number {number}" for number in range(200)]
@@ -65,7 +68,7 @@ def record_of(workspace: HashWorkspace) -> OwnerRecord:
 
 
 def test_every_kind_of_job_can_say_what_it_takes_and_returns(owned: HashWorkspace) -> None:
-    assert {"build", "compare", "rollback", "gc", "sync", "search"} <= set(KINDS)
+    assert {"build", "compare", "rollback", "gc", "sync", "search", "write", "doctor"} <= set(KINDS)
     for kind in KINDS.values():
         assert kind.arguments({}) == {}
         kind.result(None)
@@ -179,6 +182,41 @@ def test_big_results_and_big_requests(owned: HashWorkspace, client: HashWorkspac
     found = client.retriever().search(big[3], k=20)
     assert found[0].payload["text"] == owned.retriever().search(big[3])[0].payload["text"]
     assert sum(len(hit.payload["text"]) for hit in found) > 1_000_000
+
+
+def test_writes_go_through_the_owner(owned: HashWorkspace, client: HashWorkspace) -> None:
+    indexer = client.indexer()
+    (ack,) = indexer.upsert(("d3", "quite another text", {"tenant": 7}))
+    assert ack.collection == "docs--v1"
+    indexer.delete(["d4", "d5"])
+    retriever = owned.retriever()
+    assert retriever.search("quite another text", 1)[0].payload["tenant"] == 7
+    assert retriever.search(TEXTS[4], 1)[0].id != "d4"
+    with pytest.raises(WriteRefused, match="'bad'"):
+        indexer.upsert([("good", "a good one", {}), ("bad", "", {})])
+    assert retriever.search("a good one", 1)[0].id != "good"
+    assert client.encoders == []
+
+
+def test_a_large_batch_is_acknowledged_in_order(
+    owned: HashWorkspace, client: HashWorkspace
+) -> None:
+    given = [(f"n{n}", f"new text {n}", {"blob": "x" * 5_000}) for n in range(1_200)]
+    acks = client.indexer().upsert(given)
+    assert [ack.id for ack in acks] == [id for id, _, _ in given]
+    assert [ack.rev for ack in acks] == sorted({ack.rev for ack in acks})
+    assert owned.store.count("docs--v1") == 200 + 1_200
+
+
+def test_a_batch_that_is_sent_again_is_not_written_again(
+    owned: HashWorkspace, client: HashWorkspace
+) -> None:
+    batch, later = [Write("d1", "first", {})], [Write("d1", "second", {})]
+    (first,) = write(client, batch, key="one")
+    (second,) = write(client, later, key="two")
+    (again,) = write(client, batch, key="one")
+    assert (again.rev, second.rev > first.rev) == (first.rev, True)
+    assert owned.retriever().search("second", 1)[0].id == "d1", "the older did not come back"
 
 
 @pytest.mark.parametrize(

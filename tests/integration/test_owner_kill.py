@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -195,6 +197,52 @@ def test_a_paused_job_can_be_cancelled_from_a_third_terminal(
         _, told = client.communicate(timeout=PATIENCE)
         assert "interrupted from where it was asked for" in told
         owner.end()
+
+
+def test_writes_survive_owners_that_are_killed(folder: Path, project: HashWorkspace) -> None:
+    """Every acknowledged write is there afterwards, with its last text; no call was lost."""
+    acked: dict[str, str] = {}
+    failed: list[BaseException] = []
+    stop = threading.Event()
+
+    def write(number: int) -> None:
+        with HashWorkspace(project.settings) as own:
+            indexer = own.indexer()
+            try:
+                for turn in itertools.count():
+                    if stop.is_set():
+                        return
+                    id, text = f"w{number}-{turn % 50}", f"written by {number} in turn {turn}"
+                    indexer.upsert((id, text, {}))
+                    acked[id] = text
+            except BaseException as error:
+                failed.append(error)
+
+    owner = OwnerProcess(folder).__enter__()
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    for writer in writers:
+        writer.start()
+    for _ in range(3):
+        seen = len(acked)
+        until(lambda at_least=seen + 20: len(acked) >= at_least or failed, "writes")  # type: ignore[misc]
+        owner.process.kill()
+        owner.process.communicate()
+        owner = OwnerProcess(folder).__enter__()
+    seen = len(acked)
+    until(lambda: len(acked) > seen + 5 or failed, "writes to the last owner")
+    stop.set()
+    for writer in writers:
+        writer.join()
+    assert failed == []
+    owner.end()
+    stored = {
+        point.stamp.id: point.payload["text"]
+        for page in project.store.scroll("docs--v1", with_payload=True)
+        for point in page
+        if point.stamp is not None and str(point.stamp.id).startswith("w")
+    }
+    assert stored == acked
+    assert project.journal.backlog() == []
 
 
 def test_of_two_that_want_to_own_one_wins(folder: Path) -> None:

@@ -15,18 +15,24 @@ from reindex.errors import CollectionNotFound, WriteNotAcknowledged
 from reindex.indexing.delivery import Delivered, Delivery
 from reindex.indexing.writes import Ack, Checked, Write, checked
 from reindex.promotion import latest_done
-from reindex.records import INDEXER_SOURCE, PointId
+from reindex.records import INDEXER_SOURCE, Payload, PointId
 from reindex.registry.journal import WriteTarget
 from reindex.registry.ledger import BuiltCollection
+from reindex.registry.write_keys import WriteKeys
 from reindex.workspace import Workspace
+
+Row = tuple[PointId, int | str, str | None, Payload | None]
 
 logger = logging.getLogger(__name__)
 REST_S = 5.0
 """Seconds in which a write target that just failed is not tried again: its writes wait."""
 
 
-def apply(workspace: Workspace, writes: Sequence[Write]) -> list[Ack]:
+def apply(workspace: Workspace, writes: Sequence[Write], *, key: str | None = None) -> list[Ack]:
     """Write all, in their order; returns once they are journaled and in the live collection.
+
+    ``key``: of the sender's own choice. The same writes under the same key are journaled once,
+    however often they are sent.
 
     Raises:
         WriteRefused: a document cannot be stored; nothing was written.
@@ -39,12 +45,13 @@ def apply(workspace: Workspace, writes: Sequence[Write]) -> list[Ack]:
     size = workspace.settings.embed.batch_size
     acks: list[Ack] = []
     for start in range(0, len(good), size):
-        acks += _apply(workspace, good[start : start + size])
+        part = None if key is None else f"{key}/{start}+{size}"
+        acks += _apply(workspace, good[start : start + size], part)
     return acks
 
 
-def _apply(workspace: Workspace, batch: Sequence[Checked]) -> list[Ack]:
-    live, others, revs = _journal(workspace, batch)
+def _apply(workspace: Workspace, batch: Sequence[Checked], key: str | None) -> list[Ack]:
+    live, others, revs = _journal(workspace, batch, key)
     points = [item.candidate.id for item in batch]
     try:
         _deliver(workspace, live, points)
@@ -63,7 +70,9 @@ def _apply(workspace: Workspace, batch: Sequence[Checked]) -> list[Ack]:
     ]
 
 
-def _journal(workspace: Workspace, batch: Sequence[Checked]) -> tuple[str, list[str], list[int]]:
+def _journal(
+    workspace: Workspace, batch: Sequence[Checked], key: str | None
+) -> tuple[str, list[str], list[int]]:
     """Append the batch; the collections that get it are decided in the same transaction.
 
     The alias is read before: asking a server while the registry is locked would hold everybody
@@ -79,7 +88,19 @@ def _journal(workspace: Workspace, batch: Sequence[Checked]) -> tuple[str, list[
                 continue
             others = [item.collection for item in write_targets(workspace)]
             others = [name for name in others if name != live]
-            return live, others, workspace.journal.append(rows, [live, *others])
+            return live, others, _append(workspace, rows, [live, *others], key)
+
+
+def _append(
+    workspace: Workspace, rows: Sequence[Row], collections: Sequence[str], key: str | None
+) -> list[int]:
+    keys = WriteKeys(workspace.registry)
+    if key is not None and (known := keys.revs(key)) is not None:
+        return known
+    revs = workspace.journal.append(rows, collections)
+    if key is not None:
+        keys.remember(key, revs)
+    return revs
 
 
 def _content(item: Checked) -> tuple[str | None, dict[str, object] | None]:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 from dataclasses import astuple, dataclass
+from typing import Any
 
 from reindex.errors import Conflict
 from reindex.processes import process_started, same_process
@@ -33,6 +34,10 @@ class OwnerRecord:
         pid = os.getpid()
         host = socket.gethostname()
         return cls(pid, host, process_started(pid), now(), address, token, release)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON form to show; without the token, which is for who asks it."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "token"}
 
     def lives(self) -> bool:
         """Whether the process runs, as far as can be told: also where it does not answer.

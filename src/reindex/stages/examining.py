@@ -26,6 +26,7 @@ from reindex.inspection.agreement import Agreement, agreement, best
 from reindex.inspection.collections import physical, sample_points
 from reindex.inspection.findings import Diagnosis, Finding, by_severity
 from reindex.inspection.points import PointScan
+from reindex.owner.jobs import job
 from reindex.protocols import CarryingStore
 from reindex.records import CollectionDescription, StoredPoint, VectorDescription, text_hash
 from reindex.registry.adoptions import Adoptions
@@ -80,6 +81,7 @@ class _Case:
         self.findings.append(Finding(*finding, **more))
 
 
+@job("aside", name="doctor")
 def examine(workspace: Workspace, asked: Examination) -> Diagnosis:
     """Look at a collection; writes nothing.
 

@@ -3,14 +3,17 @@
 from reindex.stages import (
     building,
     comparing,
+    examining,
     planning,
     promoting,
     retrying,
     searching,
     syncing,
     upkeep,
+    writing,
 )
 
 __all__ = [
-    "building", "comparing", "planning", "promoting", "retrying", "searching", "syncing", "upkeep",
+    "building", "comparing", "examining", "planning", "promoting", "retrying", "searching",
+    "syncing", "upkeep", "writing",
 ]  # fmt: skip
