@@ -36,6 +36,7 @@ Every message says what was expected, what came instead, and what to do. Imports
     ├── AdoptionRefused        a collection is not what it was said to be, so it is not taken over
     ├── WriteRefused           a document cannot be stored; nothing was written
     ├── WriteNotAcknowledged   what is live could not take a write; the journal keeps it
+    ├── CutOverIncomplete      flipped, but late writes are still to be brought over
     ├── PromotionRefused       a gate condition or the state of the world says no
     └── SpaceMismatch          a query and a collection of different spaces were about to meet
 """
@@ -188,6 +189,10 @@ class WriteRefused(ReindexError):
 
 class WriteNotAcknowledged(ReindexError):
     """What is live could not take a write; the journal keeps it, and it is applied later."""
+
+
+class CutOverIncomplete(ReindexError):
+    """The alias is flipped, but writes that came late are still to be brought over."""
 
 
 class PromotionRefused(ReindexError):

@@ -13,6 +13,7 @@ import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from reindex.errors import Conflict, PromotionRefused, ReindexError
 from reindex.gate import GateDecision
@@ -24,6 +25,13 @@ from reindex.registry.ledger import Promotion, PromotionKind
 
 _ACTING: set[tuple[Path, int]] = set()
 """(registry, intent) that a thread of this process acts on right now."""
+
+
+class BeforeFlip(Protocol):
+    """What must be true, or written down, when the alias moves."""
+
+    def __call__(self, promotion: int, *, locked: bool) -> None:
+        """Make it so. Raises a ReindexError where it cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +80,13 @@ def check_decision(decision: GateDecision, *, force: bool, reason: str) -> None:
     )
 
 
-def flip(registry: Registry, store: Store, plan: Flip) -> Promotion:
+def flip(
+    registry: Registry, store: Store, plan: Flip, *, before: BeforeFlip | None = None
+) -> Promotion:
     """Move the alias from ``plan.expected`` to ``plan.target``.
+
+    ``before`` is called with the promotion's number twice: once it is written down as an intent,
+    and under the write lock right before the alias moves, where an error keeps it from moving.
 
     A flip whose answer was lost counts as done where the alias shows it.
 
@@ -88,8 +101,10 @@ def flip(registry: Registry, store: Store, plan: Flip) -> Promotion:
     acting = (registry.path, intent.id)
     _ACTING.add(acting)
     try:
+        if before is not None:
+            before(intent.id, locked=False)
         with registry.transaction():
-            return _write(registry, store, plan, intent.id)
+            return _write(registry, store, plan, intent.id, before)
     except Conflict:
         if registry.promotion(intent.id).state == "intent":
             registry.close_intent(intent.id, "abandoned")
@@ -120,7 +135,9 @@ def _intend(registry: Registry, plan: Flip) -> Promotion:
     )
 
 
-def _write(registry: Registry, store: Store, plan: Flip, intent: int) -> Promotion:
+def _write(
+    registry: Registry, store: Store, plan: Flip, intent: int, before: BeforeFlip | None
+) -> Promotion:
     if registry.promotion(intent).state != "intent":
         raise Conflict(f"Promotion {intent} was closed by another process; run the command again.")
     live = store.aliases().get(plan.alias)
@@ -134,6 +151,8 @@ def _write(registry: Registry, store: Store, plan: Flip, intent: int) -> Promoti
         raise Conflict(
             f"{plan.target} was rebuilt or removed since this was decided; compare again."
         )
+    if before is not None:
+        before(intent, locked=True)
     store.point_alias(plan.alias, plan.target)
     seen = store.aliases().get(plan.alias)
     if seen != plan.target:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -51,6 +52,7 @@ class Workspace:
         """By version (None: what is live), kept warm; shared by all views."""
         self.ending: RunStopped | None = None
         """Why what runs in this workspace shall end now; whoever works asks now and then."""
+        self.sleep: Callable[[float], None] = time.sleep
         self._opened: list[Callable[[], None]] = []
         self._encoders: dict[str, Encoder] = {}
         self._loading = threading.Lock()

@@ -111,6 +111,7 @@ def converge(  # noqa: PLR0913 (three rooms and what identifies the run)
         build,
         rev,
         copies=isinstance(source, CopiedSource),
+        adopted=guard.adopted,
         careful=guard.careful,
     )
     run = _Run(target, source, store, collection, settings, dead, guard)
@@ -236,7 +237,11 @@ class _Run:
 
     def _lookup(self) -> Lookup:
         damaged = self.store.missing_vectors(self.collection)
-        retrieve = partial(self.store.retrieve, self.collection, with_payload=self.guard.careful)
+        retrieve = partial(
+            self.store.retrieve,
+            self.collection,
+            with_payload=self.guard.careful or self.guard.adopted,
+        )
         return Lookup(
             self.target, retrieve, self.ids, damaged, self.dead, self.counts,
             self.guard.tombstones,

@@ -50,11 +50,14 @@ class Guard:
 
     Attributes:
         tombstones: deletes by single writes: a run does not bring such points back.
+        adopted: points without a stamp are as their maker wrote them: one with the payload that
+            its document has is current.
         careful: leave every point that bears no stamp, or whose payload is no longer that of its
             stamp: for a collection that is live already.
     """
 
     tombstones: Tombstones | None = None
+    adopted: bool = False
     careful: bool = False
 
 
@@ -72,6 +75,7 @@ class Target:
     build: str
     rev: int
     copies: bool = False
+    adopted: bool = False
     careful: bool = False
 
     def stamp(self, candidate: Candidate, seen: Stamp | None) -> Stamp:
@@ -111,7 +115,7 @@ class Target:
             return Need.INSERT
         stamp = stored.stamp
         if stamp is None:
-            return Need.NEWER if self.careful else Need.UPDATE
+            return self._unstamped(candidate, stored, damaged=damaged)
         if self._leaves(stamp, candidate.document.rev):
             return Need.NEWER
         if not self.copies:
@@ -125,6 +129,12 @@ class Target:
         ours = (candidate.payload_hash, self.build, self.source)
         same = (stamp.payload_hash, stamp.build, stamp.source) == ours
         return Need.NOTHING if same else Need.PAYLOAD
+
+    def _unstamped(self, candidate: Candidate, stored: StoredPoint, *, damaged: bool) -> Need:
+        if not self.adopted:
+            return Need.NEWER if self.careful else Need.UPDATE
+        same = payload_hash(stored.payload) == candidate.payload_hash
+        return Need.NOTHING if same and not damaged else Need.UPDATE
 
     def _leaves(self, stamp: Stamp, rev: int | None) -> bool:
         """Whether a point is newer than the run, or than the document; or a single write's own."""

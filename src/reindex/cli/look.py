@@ -12,6 +12,7 @@ from reindex.cli.output import emit_json, moment, table
 
 if TYPE_CHECKING:
     from reindex.project import Project
+    from reindex.stages.upkeep import Status
 
 
 @main.command()
@@ -38,8 +39,25 @@ def status(project: Project, as_json: bool) -> None:
     if found.throttle is not None:
         rate, who = found.throttle.per_second, found.throttle.who
         click.echo(f"throttle: {rate:,.4g} documents/s, set by {who}")
+    show_single_writes(found)
     for difference in found.differences:
         click.secho(f"differs: {difference}", fg="yellow")
+
+
+def show_single_writes(found: Status) -> None:
+    """Where single writes go beside the live collection, and what is not there yet."""
+    if found.write_targets:
+        names = ", ".join(f"{item.collection} ({item.role})" for item in found.write_targets)
+        click.echo(f"single writes also go to: {names}")
+    for item in found.owed:
+        why = f": {item.error}" if item.error else ""
+        click.secho(f"{item.collection} is owed {item.writes:,} single writes{why}", fg="yellow")
+    for sweep in found.sweeps:
+        click.secho(
+            f"late writes are still to be brought from {sweep.from_collection} to "
+            f"{sweep.to_collection}; the next promote, rollback or build does it",
+            fg="yellow",
+        )
 
 
 @main.command()

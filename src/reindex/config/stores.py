@@ -104,6 +104,11 @@ class BuildSettings(Section):
     allow_deletes: Share = Field(
         0.2, description="Refuse to delete more than this share of the collection in one build."
     )
+    max_residual: Annotated[int, Field(ge=0)] = Field(
+        100,
+        description="A promotion catches up until at most so many points differed in a pass, or "
+        "until that number no longer shrinks; then it flips.",
+    )
     flush_every: Positive = Field(4096, description="Points between two durable flushes.")
 
 

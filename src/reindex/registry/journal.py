@@ -65,13 +65,15 @@ class Journal:
     # -- write targets
 
     def publish(self, collection: str, role: Role) -> WriteTarget:
-        """Make a collection a write target from the next journaled write on. A known one keeps
-        its beginning.
+        """Make a collection a write target from the next journaled write on.
+
+        A known one keeps its beginning; one that is held over begins anew.
         """
         with self._registry.transaction():
             self._registry.execute(
                 "INSERT INTO write_targets VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (collection) DO UPDATE SET role = excluded.role",
+                "ON CONFLICT (collection) DO UPDATE SET role = excluded.role, "
+                "since = CASE excluded.role WHEN 'held-over' THEN excluded.since ELSE since END",
                 (collection, role, now(), self._registry.next_rev()),
             )
             return next(item for item in self.targets() if item.collection == collection)

@@ -20,6 +20,7 @@ from reindex.protocols import Encoder
 from reindex.records import CollectionSpec, Vector
 from reindex.registry.ledger import BuiltCollection, Version
 from reindex.stages.carrying import as_in, carry_indexes, carry_vectors, model_of
+from reindex.stages.cutover import sweep_first
 from reindex.stages.engines import LOCAL, Engine, means
 from reindex.stages.passes import one_pass, publish, sources_of
 from reindex.stages.supervision import Job, collection_lock, supervised
@@ -52,6 +53,7 @@ def build(
         Cancelled: an operator asked for it. As after any other error, what was done is kept.
     """
     version = workspace.registry.version(name)
+    sweep_first(workspace, allow_deletes=allow_deletes)
     lock = collection_lock(workspace.settings.collection(name))
     try:
         with supervised(workspace, kind, name, locks=[lock], budget=budget) as job:

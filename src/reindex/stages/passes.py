@@ -9,9 +9,12 @@ from __future__ import annotations
 from reindex.build import BuildReport, Guard, converge
 from reindex.corpus.collection import CollectionSource
 from reindex.corpus.frameworks import stored_text
-from reindex.indexing.apply import replay
+from reindex.errors import DataError
+from reindex.indexing.apply import replay, write_targets
+from reindex.promotion import was_live
 from reindex.protocols import BulkEncoder, DeadLetterSink, DocumentSource, Encoder
 from reindex.records import INDEXER_SOURCE, Stamp
+from reindex.registry.adoptions import Adoptions
 from reindex.registry.ledger import BuiltCollection
 from reindex.stages.supervision import Job
 from reindex.workspace import Workspace
@@ -26,8 +29,10 @@ def publish(workspace: Workspace, collection: str) -> bool:
     live = workspace.live_collection()
     if live is None or live == collection:
         return False
-    new = all(item.collection != collection for item in workspace.journal.targets())
-    workspace.journal.publish(collection, "candidate")
+    new = all(item.collection != collection for item in write_targets(workspace))
+    if new:
+        before = was_live(workspace.registry, workspace.settings.alias, collection)
+        workspace.journal.publish(collection, "held-over" if before else "candidate")
     replay(workspace, live)
     replay(workspace, collection)
     return new
@@ -42,8 +47,7 @@ def beside_files(workspace: Workspace, live: str) -> CollectionSource | None:
     settings = workspace.settings.source
     if settings.kind == "collection":
         return None
-    built = workspace.registry.collection(live)
-    others = built is not None and built.source == workspace.source.name
+    others = _is_from_source(workspace, live)
 
     def belongs(stamp: Stamp | None) -> bool:
         return others if stamp is None else stamp.source == INDEXER_SOURCE
@@ -53,6 +57,14 @@ def beside_files(workspace: Workspace, live: str) -> CollectionSource | None:
     )
 
 
+def _is_from_source(workspace: Workspace, collection: str) -> bool:
+    built = workspace.registry.collection(collection)
+    try:
+        return built is not None and built.source == workspace.source.name
+    except DataError:  # the files are gone: what was built from them is still there
+        return built is not None and bool(built.source)
+
+
 def sources_of(workspace: Workspace, collection: str) -> list[DocumentSource]:
     """Everything that a build makes a collection equal to, in this order."""
     live = workspace.live_collection()
@@ -60,7 +72,7 @@ def sources_of(workspace: Workspace, collection: str) -> list[DocumentSource]:
     return [workspace.source] if beside is None else [beside, workspace.source]
 
 
-def one_pass(
+def one_pass(  # noqa: PLR0913 (what identifies the run)
     workspace: Workspace,
     source: DocumentSource,
     encoder: Encoder,
@@ -69,13 +81,20 @@ def one_pass(
     job: Job,
     dead: DeadLetterSink,
     allow_deletes: bool = False,
-    cutoff: int | None = None,
+    rev: int | None = None,
+    careful: bool = False,
 ) -> BuildReport:
     """Converge a collection with one source, minding single writes.
 
-    ``cutoff``: the collection is live since that rev, so all that is newer, or not as we wrote it,
-    stays.
+    Args:
+        rev: the run's, unless this pass has its own.
+        careful: the collection is live, so what is not as we wrote it stays.
     """
+    guard = Guard(
+        tombstones=workspace.journal,
+        careful=careful,
+        adopted=Adoptions(workspace.registry).of(built.name) is not None,
+    )
     with workspace.remembering(encoder) as remembering:
         return converge(
             source,
@@ -83,12 +102,12 @@ def one_pass(
             workspace.store,
             built.name,
             build=built.build,
-            rev=job.rev if cutoff is None else cutoff,
+            rev=job.rev if rev is None else rev,
             dead=dead,
             settings=workspace.settings.build,
             batch_size=_batch_size(workspace, encoder),
             allow_deletes=allow_deletes,
-            guard=Guard(tombstones=workspace.journal, careful=cutoff is not None),
+            guard=guard,
             progress=job.progress,
             pace=job.pace,
         )

@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reindex.errors import PromotionRefused
-from reindex.gate import GateDecision, decide
+from reindex.gate import Condition, GateDecision, decide
 from reindex.owner.jobs import job
 from reindex.promotion import (
     Flip,
     check_decision,
-    flip,
     previous_collection,
     reconcile,
     was_live,
 )
 from reindex.registry.adoptions import Adoptions
 from reindex.registry.ledger import BuiltCollection, Promotion
+from reindex.registry.sweeps import Sweeps
 from reindex.stages.building import build
+from reindex.stages.cutover import cut_over, finish_sweeps, flip_now
 from reindex.stages.repairing import other_writers
-from reindex.stages.supervision import alias_lock, supervised
+from reindex.stages.supervision import Job, alias_lock, collection_lock, supervised
 from reindex.workspace import Workspace
 
 
@@ -31,55 +32,86 @@ class Promoted:
     promotion: Promotion | None
 
 
+@job("flip")
 def promote(
     workspace: Workspace, name: str, *, dry_run: bool = False, force: bool = False, reason: str = ""
 ) -> Promoted:
-    """Move the alias to a version if the gate passes. Needs the registry alone (embedded store).
+    """Move the alias to a version if the gate passes, without losing a write: see docs/live-writes.
+
+    Killed anywhere, do it again: it goes on where it stopped.
 
     Raises:
-        Locked: another promotion or rollback is at work.
+        PromotionRefused: the gate does not pass, or the version is live already.
+        Locked: another promotion or rollback, or a build of this version, is at work.
+        CutOverIncomplete: it is flipped, and late writes are still to be brought over.
     """
     workspace.registry.version(name)
-    if dry_run:
-        return _promote(workspace, name, dry_run=True)
-    lock = alias_lock(workspace.settings.alias)
-    with supervised(workspace, "promote", name, locks=[lock]):
-        return _promote(workspace, name, force=force, reason=reason)
-
-
-def _promote(
-    workspace: Workspace, name: str, *, dry_run: bool = False, force: bool = False, reason: str = ""
-) -> Promoted:
     reconcile(workspace.registry, workspace.store)
-    collection, live = workspace.collection_of(name), workspace.live_collection()
-    if collection == live:
+    collection = workspace.collection_of(name)
+    if dry_run:
+        return Promoted(_decide(workspace, name, collection), None)
+    locks = [alias_lock(workspace.settings.alias), collection_lock(collection)]
+    with supervised(workspace, "promote", name, locks=locks) as job:
+        swept = _unswept(workspace, collection)
+        decision = _decide(workspace, name, collection)
+        if swept is None:
+            check_decision(decision, force=force, reason=reason)
+        finish_sweeps(workspace, job)
+        if swept is not None:
+            return Promoted(decision, swept)
+        return _promote(workspace, job, name, force=force, reason=reason)
+
+
+def _promote(workspace: Workspace, job: Job, name: str, *, force: bool, reason: str) -> Promoted:
+    collection = workspace.collection_of(name)
+    built, decided = _built(workspace, collection), list[GateDecision]()
+
+    def plan() -> Flip:
+        decision = _decide(workspace, name, collection)
+        check_decision(decision, force=force, reason=reason)
+        decided.append(decision)
+        return Flip(
+            kind="promote",
+            alias=workspace.settings.alias,
+            expected=decision.live_collection,
+            target=collection,
+            version=name,
+            build=built.build,
+            comparison=decision.comparison,
+            conditions=tuple(decision.as_list()),
+            forced=force and decision.verdict != "pass",
+            reason=reason,
+        )
+
+    done = cut_over(workspace, job, built, plan)
+    return Promoted(decided[-1], done)
+
+
+def _decide(workspace: Workspace, name: str, collection: str) -> GateDecision:
+    live = workspace.live_collection()
+    if collection != live:
+        return decide(
+            workspace.registry,
+            workspace.settings.gate,
+            version=name,
+            collection=collection,
+            live=live,
+            unstamped=other_writers(workspace, live),
+        )
+    if _unswept(workspace, collection) is None:
         raise PromotionRefused(
             f"{name} is live already: {workspace.settings.alias!r} points at it."
         )
-    decision = decide(
-        workspace.registry,
-        workspace.settings.gate,
-        version=name,
-        collection=collection,
-        live=live,
-        unstamped=other_writers(workspace, live),
-    )
-    if dry_run:
-        return Promoted(decision, None)
-    check_decision(decision, force=force, reason=reason)
-    plan = Flip(
-        kind="promote",
-        alias=workspace.settings.alias,
-        expected=live,
-        target=collection,
-        version=name,
-        build=_built(workspace, collection).build,
-        comparison=decision.comparison,
-        conditions=tuple(decision.as_list()),
-        forced=force and decision.verdict != "pass",
-        reason=reason,
-    )
-    return Promoted(decision, flip(workspace.registry, workspace.store, plan))
+    goes_on = Condition("sweep", "pass", "flipped, late writes are still looked for", "to end")
+    return GateDecision(name, collection, live, None, (goes_on,))
+
+
+def _unswept(workspace: Workspace, collection: str) -> Promotion | None:
+    """The flip that made this collection live, if what follows it was cut short."""
+    if workspace.live_collection() != collection:
+        return None
+    found = [item for item in Sweeps(workspace.registry).open() if item.to_collection == collection]
+    return workspace.registry.promotion(found[-1].promotion) if found else None
 
 
 @job("flip")
@@ -88,18 +120,21 @@ def rollback(
 ) -> Promotion:
     """Move the alias back to the previous version, or to ``name``, which must have been live.
 
-    The old collection first converges with the source, so that no write since is lost; ``now``
-    flips first and converges after.
+    The old collection first converges with the source and with what is live, so that no write
+    since is lost; ``now`` flips first and converges after.
 
     Raises:
         Locked: another promotion or rollback is at work, or a build of the old collection.
+        CutOverIncomplete: it is flipped, and late writes are still to be brought over.
     """
     lock = alias_lock(workspace.settings.alias)
-    with supervised(workspace, "rollback", name, locks=[lock]):
-        return _rollback(workspace, name, now=now, reason=reason)
+    with supervised(workspace, "rollback", name, locks=[lock]) as job:
+        return _rollback(workspace, job, name, now=now, reason=reason)
 
 
-def _rollback(workspace: Workspace, name: str | None, *, now: bool, reason: str) -> Promotion:
+def _rollback(
+    workspace: Workspace, job: Job, name: str | None, *, now: bool, reason: str
+) -> Promotion:
     reconcile(workspace.registry, workspace.store)
     live = workspace.live_collection()
     target = _rollback_target(workspace, name, live)
@@ -113,15 +148,18 @@ def _rollback(workspace: Workspace, name: str | None, *, now: bool, reason: str)
         reason=reason,
     )
     adopted = Adoptions(workspace.registry).of(target.name) is not None
-    if adopted and not now:
+    copies = workspace.settings.source.kind == "collection"
+    if adopted and not (now or copies):
         raise PromotionRefused(
             f"{target.name} was adopted: a build does not write into it, so what was written since "
             f"it was live is not in it. To go back without that: reindex rollback --now"
         )
     if not now:
-        build(workspace, target.version)
-    done = flip(workspace.registry, workspace.store, plan)
-    if now and not adopted:
+        if not (adopted or copies):
+            build(workspace, target.version)
+        return cut_over(workspace, job, target, lambda: plan)
+    done = flip_now(workspace, job, plan)
+    if not (adopted or copies):
         build(workspace, target.version)
     return done
 

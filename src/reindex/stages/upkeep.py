@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reindex.errors import Locked, StoreBusy, StoreError
+from reindex.indexing.apply import write_targets
 from reindex.owner.jobs import job
 from reindex.promotion import latest_done, previous_collection, reconcile
 from reindex.registry.adoptions import Adoptions
 from reindex.registry.control import Control, RunningRun, Throttle
+from reindex.registry.journal import Backlog, WriteTarget
 from reindex.registry.ledger import BuiltCollection, Promotion
+from reindex.registry.sweeps import Sweep, Sweeps
 from reindex.stages.supervision import collection_lock, supervised
 from reindex.vector_cache import cache_file, cache_files, cache_size, remove_cache
 from reindex.workspace import Workspace
@@ -33,7 +36,12 @@ class CollectionStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Registry and store side by side. ``differences`` names everything that does not agree."""
+    """Registry and store side by side. ``differences`` names everything that does not agree.
+
+    ``write_targets`` are the collections that single writes go to beside the live one, ``owed``
+    what collections still lack of them, ``sweeps`` the flips after which late writes are still
+    looked for.
+    """
 
     project: str
     alias: str
@@ -45,6 +53,9 @@ class Status:
     running: tuple[RunningRun, ...]
     throttle: Throttle | None
     differences: tuple[str, ...]
+    write_targets: tuple[WriteTarget, ...]
+    owed: tuple[Backlog, ...]
+    sweeps: tuple[Sweep, ...]
 
 
 def status(workspace: Workspace) -> Status:
@@ -70,6 +81,9 @@ def status(workspace: Workspace) -> Status:
         tuple(control.running()),
         control.throttle(),
         tuple(_differences(workspace, known, present, live)),
+        tuple(item for item in write_targets(workspace) if item.collection != live),
+        tuple(workspace.journal.backlog()),
+        tuple(Sweeps(registry).open()),
     )
 
 
@@ -169,6 +183,10 @@ def collect_garbage(
     reconcile(registry, workspace.store)
     live = workspace.live_collection()
     protected = {live: "live", previous_collection(registry, alias, live): "previous"}
+    protected |= {
+        sweep.from_collection: "late writes are still looked for in it"
+        for sweep in Sweeps(registry).open()
+    }
     removed, kept = [], []
     for item in registry.all_collections():
         reason = protected.get(item.name) or _adopted(workspace, item) or _young(workspace, item)
@@ -183,6 +201,8 @@ def collect_garbage(
             kept.append((item.name, str(locked)))
         else:
             removed.append(item.name)
+    if not dry_run:
+        _forget_tombstones(workspace)
     sizes = _clean_vectors(workspace, dry_run=dry_run, everything=vectors)
     return Cleaned(tuple(removed), tuple(kept), dry_run, *sizes)
 
@@ -211,6 +231,15 @@ def _clean_vectors(workspace: Workspace, *, dry_run: bool, everything: bool) -> 
     return removed, kept
 
 
+def _forget_tombstones(workspace: Workspace) -> None:
+    """Deletes are kept as long as a collection from before them may come back; beside files for
+    good, because a file may still hold what was deleted.
+    """
+    if workspace.settings.source.kind == "collection":
+        days = timedelta(days=workspace.settings.retention.hold_over_days)
+        workspace.journal.forget_tombstones((datetime.now(UTC) - days).isoformat())
+
+
 def _adopted(workspace: Workspace, item: BuiltCollection) -> str | None:
     """What somebody else made is not ours to drop, and could not be built again."""
     found = Adoptions(workspace.registry).of(item.name)
@@ -234,6 +263,7 @@ def _young(workspace: Workspace, item: BuiltCollection) -> str | None:
 def _remove(workspace: Workspace, item: BuiltCollection) -> None:
     if item.name in workspace.store.collections():
         workspace.store.drop(item.name)
+    workspace.journal.retire(item.name)
     workspace.registry.remove_collection(item.name)
 
 
