@@ -25,6 +25,7 @@ from reindex.registry.ledger import Version
 from reindex.stages import supervision
 from reindex.stages.building import build
 from reindex.stages.promoting import promote, rollback
+from reindex.stages.supervision import supervised
 from reindex.stages.upkeep import collect_garbage, status
 from tests.hash_encoder import HashEncoder
 from tests.hash_project import HashWorkspace, hash_project, write_documents
@@ -102,6 +103,19 @@ class Elsewhere:
 
 def last_state(project: GatedWorkspace) -> str:
     return project.registry.runs()[0].state
+
+
+def test_runs_record_how_they_ended(project: GatedWorkspace) -> None:
+    with supervised(project, "build", "v1") as job:
+        job.details["points"] = 3
+    with pytest.raises(ValueError, match="boom"), supervised(project, "build", "v1"):
+        raise ValueError("boom")
+    with pytest.raises(KeyboardInterrupt), supervised(project, "train", None):
+        raise KeyboardInterrupt
+    interrupted, failed, done = project.registry.runs()
+    assert [run.state for run in (interrupted, failed, done)] == ["interrupted", "failed", "done"]
+    assert done.details == {"points": 3}
+    assert "boom" in failed.details["error"]
 
 
 def test_cancel_from_another_terminal_keeps_what_is_done(project: GatedWorkspace) -> None:

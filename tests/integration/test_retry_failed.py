@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ import pytest
 from reindex.corpus.retrying import Letter, read_letters, retry_source, write_letters
 from reindex.errors import BuildError, Cancelled
 from reindex.pacing import Budget
+from reindex.records import Vector
 from reindex.stages import retrying
 from reindex.stages.building import build
 from reindex.stages.retrying import retry_failed
 from tests.build_fixtures import BadRow, Letters, ListSource, docs
-from tests.hash_project import HashWorkspace, hash_project
+from tests.hash_encoder import HashEncoder
+from tests.hash_project import DIM, HashWorkspace, hash_project
 
 GOOD = [{"_id": f"d{n}", "title": "", "text": f"text {n}"} for n in range(300)]
 
@@ -132,6 +134,36 @@ def test_a_conflict_that_is_solved_makes_the_collection_complete(project: HashWo
     built = project.registry.collection("docs--v1")
     assert built is not None
     assert built.complete
+
+
+class Tired(HashEncoder):
+    """Fails at some texts, for want of memory."""
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        if any(text in ("text 5", "text 6") for text in texts):
+            raise MemoryError("not now")
+        return super().encode_documents(texts)
+
+
+def test_what_the_encoder_could_not_embed_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rows(tmp_path, GOOD)
+    with hash_project(tmp_path, versions=1) as workspace:
+        with monkeypatch.context() as patch:
+            tired = Tired(DIM, seed=1)
+            patch.setattr(HashWorkspace, "encoder", lambda *_, **__: tired)
+            report = build(workspace, "v1")
+            assert (report.failed, report.complete) == (2, False)
+            outcome = retry_failed(workspace, "v1")  # still tired
+            assert (outcome.left, outcome.reasons) == (2, {"encoder": 2})
+        assert {letter.id for letter in letters(workspace)} == {"d5", "d6"}
+        outcome = retry_failed(workspace, "v1")
+        assert (outcome.tried, outcome.left) == (2, 0)
+        built = workspace.registry.collection("docs--v1")
+        assert built is not None
+        assert (built.complete, built.points) == (True, 300)
+        assert build(workspace, "v1").unchanged == 300
 
 
 def test_a_version_without_a_build_has_nothing_to_retry(project: HashWorkspace) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
+import numpy as np
 import pytest
 
 from reindex.build import BuildReport, converge
@@ -92,6 +93,46 @@ def test_an_encoder_that_fails_keeps_what_it_embedded(
     assert len(bench.contents()) == 12  # three batches of four
     assert bench.store.flushed == bench.store.writes
     assert bench.run(docs(40)).embedded == 28
+
+
+class Picky(HashEncoder):
+    """Cannot embed texts that hold one of ``poison``; gives no numbers for ``nothing``."""
+
+    poison: tuple[str, ...] = ("of doc-13", "of doc-14")
+    nothing: tuple[str, ...] = ("of doc-27",)
+
+    def encode_documents(self, texts: Sequence[str]) -> Any:
+        if any(text.endswith(self.poison) for text in texts):
+            raise MemoryError("one text too long")
+        rows = super().encode_documents(texts)
+        rows[[text.endswith(self.nothing) for text in texts]] = np.nan
+        return rows
+
+
+def test_a_text_that_cannot_be_embedded_costs_one_line(bench: DictBench) -> None:
+    bench.run([doc("doc-13", "as it was"), *docs(5)])
+    report = bench.run(docs(40), encoder=Picky(DIM), batch_size=8)
+    assert (report.failed, report.dead, report.complete) == (3, 3, False)
+    assert report.embedded == 40 - 5 - 3
+    assert dict(bench.letters.rows) == {
+        "doc-13": "encoder: MemoryError: one text too long",
+        "doc-14": "encoder: MemoryError: one text too long",
+        "doc-27": "encoder: the vector is zero or not finite",
+    }
+    stored = bench.contents()
+    assert "doc-14" not in stored
+    assert stored["doc-13"][1]["text"] == "as it was"  # not deleted: the source has it
+    assert len(stored) == 38
+    again = bench.run(docs(40))
+    assert (again.embedded, again.complete) == (3, True)
+
+
+def test_an_encoder_that_gives_no_numbers_at_all_is_broken(bench: DictBench) -> None:
+    class Broken(Picky):
+        nothing = ("",)
+
+    with pytest.raises(BuildError, match="no finite vector for any of 4 texts"):
+        bench.run(docs(8), encoder=Broken(DIM))
 
 
 def test_an_encoder_of_the_wrong_shape_is_told(bench: DictBench) -> None:

@@ -93,19 +93,6 @@ def test_versions_are_numbered_and_kept(registry: Registry) -> None:
         registry.version("v9")
 
 
-def test_runs_record_failure_and_interruption(registry: Registry) -> None:
-    with registry.run("build", "v1") as (_, details):
-        details["points"] = 3
-    with pytest.raises(ValueError, match="boom"), registry.run("build", "v1"):
-        raise ValueError("boom")
-    with pytest.raises(KeyboardInterrupt), registry.run("train", None):
-        raise KeyboardInterrupt
-    interrupted, failed, done = registry.runs()
-    assert [run.state for run in (interrupted, failed, done)] == ["interrupted", "failed", "done"]
-    assert done.details == {"points": 3}
-    assert "boom" in failed.details["error"]
-
-
 def test_a_transaction_rolls_back_as_a_whole(registry: Registry) -> None:
     def add_two_of_one_name() -> None:
         with registry.transaction():

@@ -86,7 +86,7 @@ def converge(  # noqa: PLR0913 (three rooms and what identifies the run)
         build: The build id in the collection's metadata.
         rev: The registry's number of this run; greater than that of every run before. Points with
             a greater one are newer writes, and left alone.
-        dead: Takes the rows that cannot be used. Called from one other thread.
+        dead: Takes the rows that cannot be used. Called from two threads.
         settings: Durability and the limit on deletes.
         batch_size: Documents per unit of work.
         allow_deletes: Delete even more than ``settings.allow_deletes`` of the collection.
@@ -251,7 +251,7 @@ class _Run:
         in_flight = (QUEUE + 2) * 2 * batch_size  # points that are not in the store yet
         recent = RecentVectors(max(RECENT_TEXTS, in_flight))
         retrieve = partial(self.store.retrieve, self.collection, with_vector=True)
-        return Embedder(self.target, encoder, retrieve, self.texts, recent, self.counts)
+        return Embedder(self.target, encoder, retrieve, self.texts, recent, self.dead, self.counts)
 
     def _count(self, batch: Batch) -> None:
         self.counts.documents += batch.documents

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 
+from reindex.build.isolate import encode_each
 from reindex.build.plan import Batch, Candidate, Need, Target, Task, Write
 from reindex.build.report import Counts
 from reindex.build.spill import SortedRuns
-from reindex.errors import BuildError
 from reindex.point_ids import unpack_id
-from reindex.protocols import Encoder, RememberingEncoder
+from reindex.protocols import DeadLetterSink, Encoder, RememberingEncoder
 from reindex.records import PayloadChange, Point, PointId, StoredPoint, Vector
 
 RetrieveVectors = Callable[[list[PointId]], dict[PointId, StoredPoint]]
@@ -54,6 +54,7 @@ class Embedder:
         retrieve: RetrieveVectors,
         texts: SortedRuns,
         recent: RecentVectors,
+        dead: DeadLetterSink,
         counts: Counts,
     ) -> None:
         self._target = target
@@ -62,7 +63,9 @@ class Embedder:
         self._retrieve = retrieve
         self._texts = texts
         self._recent = recent
+        self._dead = dead
         self._counts = counts
+        self._refused: dict[str, str] = {}
 
     def write_of(self, batch: Batch) -> Write:
         """Embed what must be embedded and form the points."""
@@ -71,11 +74,24 @@ class Embedder:
         write = Write()
         embedding = [task for task in batch.tasks if task.need is not Need.PAYLOAD]
         vectors = self._vectors([task.candidate for task in embedding])
+        refused = [task for task in embedding if task.candidate.text_hash not in vectors]
+        self._bury(refused)
         for task in batch.tasks:
-            self._form(task, vectors, write)
+            if task not in refused:
+                self._form(task, vectors, write)
         for task in embedding:
+            if task in refused:
+                continue
             self._texts.add(bytes.fromhex(task.candidate.text_hash), task.candidate.key)
         return write
+
+    def _bury(self, refused: list[Task]) -> None:
+        """Documents whose text the encoder could not embed: dead letters, to be tried again."""
+        for task in refused:
+            reason, id = self._refused[task.candidate.text_hash], task.candidate.document.id
+            self._dead.add(file=self._target.source, line=0, reason=reason, id=id)
+        self._counts.failed += len(refused)
+        self._counts.reused -= len(refused)
 
     def _form(self, task: Task, vectors: Vectors, write: Write) -> None:
         candidate, stamp = task.candidate, self._target.stamp(task.candidate, task.seen)
@@ -131,15 +147,11 @@ class Embedder:
     def _encoded(self, texts: dict[str, str]) -> dict[str, Vector]:
         if not texts:
             return {}
-        rows = self._encoder.encode_documents(list(texts.values()))
-        if rows.shape != (len(texts), self._encoder.dim):
-            raise BuildError(
-                f"The encoder gave an array of shape {rows.shape} for {len(texts)} texts; "
-                f"expected {(len(texts), self._encoder.dim)}. The artifact is broken: export again."
-            )
-        self._counts.embedded += len(texts)
-        self._counts.reused -= len(texts)
-        vectors = dict(zip(texts, rows, strict=True))
+        encoded = encode_each(self._encoder, texts)
+        self._refused = encoded.refused
+        vectors = encoded.vectors
+        self._counts.embedded += len(vectors)
+        self._counts.reused -= len(vectors)
         for text_hash, vector in vectors.items():
             self._recent.keep(text_hash, vector)
         if self._memory is not None:

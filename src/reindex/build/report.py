@@ -25,6 +25,7 @@ class Counts:
     payload_only: int = 0
     contended: int = 0
     conflicts: int = 0
+    failed: int = 0
     newer: int = 0
     overtaken: int = 0
     gone: int = 0
@@ -52,7 +53,8 @@ class BuildReport:
         conflicts: documents whose point belongs to another source or another document id.
         points: points in the collection at the end.
         complete: every good document is in the collection as the source has it, that is, the run
-            came to its end and nothing was contended or in conflict.
+            came to its end and nothing failed, was contended or in conflict.
+        failed: documents whose text the encoder could not embed (`reindex retry-failed`).
         stopped: why the run ended early, on purpose; None where it came to its end.
     """
 
@@ -74,6 +76,7 @@ class BuildReport:
     documents_per_second: float
     stopped: str | None = None
     cached: int = 0
+    failed: int = 0
 
     @classmethod
     def of(
@@ -89,13 +92,14 @@ class BuildReport:
             deleted=counts.deleted,
             embedded=counts.embedded,
             cached=counts.cached,
+            failed=counts.failed,
             reused=counts.reused,
             dead=dead,
             contended=counts.contended,
             conflicts=counts.conflicts,
             newer=counts.newer + counts.overtaken + counts.spared,
             points=points,
-            complete=not (counts.contended or counts.conflicts or stopped),
+            complete=not (counts.contended or counts.conflicts or counts.failed or stopped),
             seconds=seconds,
             documents_per_second=counts.documents / seconds if seconds else 0.0,
             stopped=stopped,

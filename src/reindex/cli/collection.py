@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _ROWS = (
     "documents", "inserted", "updated", "payload_only", "unchanged", "deleted", "embedded",
-    "cached", "reused", "dead", "conflicts", "points",
+    "cached", "reused", "dead", "failed", "conflicts", "points",
 )  # fmt: skip
 
 

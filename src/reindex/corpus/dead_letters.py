@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +18,10 @@ ROW_LIMIT = 2_000
 class DeadLetters:
     """Collects bad rows in a JSONL file and stops the run when they are too many.
 
-    A context manager. The file appears with the first bad row, replaces that of an earlier run,
-    and is written line by line, so that a killed run leaves it readable. Each line has ``file``,
-    ``line``, ``reason``, ``id`` (null where it could not be read) and ``row``, cut at
-    ``ROW_LIMIT`` characters.
+    A context manager; may be told by several threads. The file appears with the first bad row,
+    replaces that of an earlier run, and is written line by line, so that a killed run leaves it
+    readable. Each line has ``file``, ``line``, ``reason``, ``id`` (null where it could not be
+    read) and ``row``, cut at ``ROW_LIMIT`` characters.
 
     Args:
         path: The file to write.
@@ -36,6 +37,7 @@ class DeadLetters:
         self._reasons: Counter[str] = Counter()
         self._ids: set[int | str] = set()
         self._out: TextIO | None = None
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self.path.unlink(missing_ok=True)
@@ -59,10 +61,11 @@ class DeadLetters:
             TooManyBadRows: the share of bad rows is past ``max_share``.
         """
         kept = {"file": file, "line": line, "reason": reason, "id": id, "row": row[:ROW_LIMIT]}
-        self._file().write(json.dumps(kept) + "\n")
-        self._reasons[reason.partition(":")[0]] += 1
-        if id is not None:
-            self._ids.add(id)
+        with self._lock:
+            self._file().write(json.dumps(kept) + "\n")
+            self._reasons[reason.partition(":")[0]] += 1
+            if id is not None:
+                self._ids.add(id)
         self._check()
 
     def ok(self, rows: int = 1) -> None:

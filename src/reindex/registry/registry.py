@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reindex.errors import Conflict, RegistryError, UnknownVersion
@@ -108,23 +107,6 @@ class Registry(RegistryFile):
         found = self._row(Run, "SELECT * FROM runs WHERE id = ?", [identity])
         assert found is not None
         return found
-
-    def end_run(self, identity: int, state: str, details: Mapping[str, Any]) -> None:
-        """Close a run as done, failed or interrupted."""
-        self._update("runs", "id", identity, state=state, finished_at=now(), details=dict(details))
-
-    @contextlib.contextmanager
-    def run(self, kind: str, version: str | None) -> Iterator[tuple[Run, dict[str, Any]]]:
-        """A run around a block; what the block puts into the dict becomes its details."""
-        run, details = self.start_run(kind, version), dict[str, Any]()
-        try:
-            yield run, details
-        except BaseException as error:
-            interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
-            details["error"] = f"{type(error).__name__}: {error}"
-            self.end_run(run.id, "interrupted" if interrupted else "failed", details)
-            raise
-        self.end_run(run.id, "done", details)
 
     def runs(self, limit: int = 50) -> list[Run]:
         """The latest runs, newest first."""
