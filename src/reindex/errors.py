@@ -31,7 +31,8 @@ Every message says what was expected, what came instead, and what to do. Imports
     │   ├── OwnerSilent        it is there but does not answer
     │   └── OwnerGone          it ended before it was done
     ├── BuildError             a build cannot go on (what was done is kept)
-    │   └── TooManyDeletes     more of the collection would be deleted than allowed
+    │   ├── TooManyDeletes     more of the collection would be deleted than allowed
+    │   └── SourceChanged      what is gone cannot be told: the files changed meanwhile
     ├── ComparisonError        live and candidate cannot be compared
     ├── AdoptionRefused        a collection is not what it was said to be, so it is not taken over
     ├── WriteRefused           a document cannot be stored; nothing was written
@@ -173,6 +174,10 @@ class BuildError(ReindexError):
 
 class TooManyDeletes(BuildError):
     """More of the collection would be deleted than the configured share."""
+
+
+class SourceChanged(BuildError):
+    """Files changed while they were read, so what is gone from the source cannot be told."""
 
 
 class ComparisonError(ReindexError):

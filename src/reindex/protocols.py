@@ -80,6 +80,14 @@ class CopiedSource(RereadableSource, Protocol):
 
 
 @runtime_checkable
+class ChangeableSource(DocumentSource, Protocol):
+    """A source without snapshots that can tell whether it changed under its reader."""
+
+    def changed(self) -> Sequence[str]:
+        """What changed, came or went since the last reading began."""
+
+
+@runtime_checkable
 class PartialSource(DocumentSource, Protocol):
     """A part of a source: what it does not give may be there all the same, and is not deleted."""
 

@@ -12,8 +12,8 @@ import pytest
 
 from reindex.build import BuildReport
 from reindex.config import load_settings
-from reindex.errors import BuildError, DataError, TooManyDeletes, UnknownVersion
-from reindex.records import Vector
+from reindex.errors import BuildError, DataError, SourceChanged, TooManyDeletes, UnknownVersion
+from reindex.records import CollectionSpec, Vector
 from reindex.stages.building import build
 from reindex.stages.promoting import promote
 from reindex.stages.syncing import Synced, sync
@@ -192,8 +192,8 @@ def test_a_database_that_is_gone_changes_nothing(project: HashWorkspace) -> None
 class Meddler(HashEncoder):
     """Changes the database while the first batch is embedded."""
 
-    def __init__(self, change: Callable[[], None]) -> None:
-        super().__init__(DIM, seed=2)
+    def __init__(self, change: Callable[[], None], *, seed: int = 2) -> None:
+        super().__init__(DIM, seed=seed)
         self.change = change
 
     def encode_documents(self, texts: Sequence[str]) -> Vector:
@@ -224,6 +224,48 @@ def test_changes_during_a_sync_are_never_half_done(
         with database(folder) as db:
             expected = dict(db.execute("SELECT id, body FROM articles"))
         assert {id: p[0]["body"] for id, p in contents(project, "docs--v2").items()} == expected
+
+
+def test_files_that_change_while_they_are_read_delete_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"text {n}" for n in range(50)]
+    write_documents(tmp_path, texts)
+    with hash_project(tmp_path) as workspace:
+        build(workspace, "v1")
+        promote(workspace, "v1")
+        write_documents(tmp_path, [*texts[:45], "new"])  # four are gone, one is edited
+
+        def write_on() -> None:
+            write_documents(tmp_path, [*texts[:45], "new", *texts[46:48]])
+
+        monkeypatch.setattr(workspace, "encoder", lambda *_, **__: Meddler(write_on, seed=1))
+        (live,) = sync(workspace)
+        assert isinstance(live.error, SourceChanged)
+        assert "data/corpus.jsonl changed" in str(live.error)
+        assert workspace.store.count("docs--v1") == 50
+        monkeypatch.undo()
+        (live,) = sync(workspace)
+        assert (report(live).deleted, report(live).unchanged) == (2, 48)
+        monkeypatch.setattr(workspace, "encoder", lambda *_, **__: Meddler(write_on, seed=1))
+        write_documents(tmp_path, [*texts[:45], "new", *texts[46:49]])
+        (live,) = sync(workspace)  # nothing to delete, nothing to complain of
+        assert live.error is None
+
+
+def test_what_was_taken_over_is_not_made_equal_to_the_source(project: HashWorkspace) -> None:
+    with project:
+        live = project.registry.collection("docs--v2")
+        assert live is not None
+        project.store.create(CollectionSpec("legacy", DIM, "single", None, {}))
+        project.registry.add_collection(
+            name="legacy", version="v1", space=live.space, encoding=live.encoding, build="b",
+            layout="single", prefix_dim=None,
+        )  # fmt: skip
+        project.store.point_alias("docs", "legacy")
+        with pytest.raises(BuildError, match="legacy was taken over"):
+            sync(project)
+        assert "legacy" not in [item.collection for item in sync(project, every=True)]
 
 
 def test_files_are_followed_too(tmp_path: Path) -> None:

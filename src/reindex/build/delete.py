@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from reindex.build.plan import Target
 from reindex.build.report import Counts
 from reindex.build.spill import SortedRuns
-from reindex.errors import TooManyDeletes
+from reindex.errors import SourceChanged, TooManyDeletes
 from reindex.point_ids import pack_id
-from reindex.protocols import CopiedSource, DocumentSource, RereadableSource, Store
+from reindex.protocols import (
+    ChangeableSource,
+    CopiedSource,
+    DocumentSource,
+    RereadableSource,
+    Store,
+)
 from reindex.records import PointId, Stamp, StoredPoint
 
 
@@ -37,6 +43,7 @@ class Sweep:
 
         Raises:
             TooManyDeletes: more than ``share`` of the collection, and not ``allow``.
+            SourceChanged: there is something to delete, and the source changed while it was read.
         """
         total = self.store.count(self.collection)
         stale, examples = self._count()
@@ -49,6 +56,7 @@ class Sweep:
             )
         contended = 0
         if stale:
+            self._check_unchanged(stale)
             for page in self._pages():
                 left = self._delete(page)
                 newer = sum(_newer(point, self.target.rev) for point in left)
@@ -56,6 +64,15 @@ class Sweep:
                 contended += len(left) - newer
                 deleted(len(page) - len(left))
         return contended
+
+    def _check_unchanged(self, stale: int) -> None:
+        """Half a file that is being written lacks rows that nobody deleted."""
+        if isinstance(self.source, ChangeableSource) and (changed := self.source.changed()):
+            raise SourceChanged(
+                f"{', '.join(changed[:3])} changed while {self.source.name} was read, so it cannot "
+                f"be told whether {stale:,} points of {self.collection} are gone from it. Nothing "
+                "was deleted, the rest is done. Run it again once the files are quiet."
+            )
 
     def _count(self) -> tuple[int, list[int | str]]:
         stale, examples = 0, list[int | str]()

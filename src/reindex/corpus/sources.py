@@ -76,6 +76,7 @@ class FileSource:
         self._root = root
         self._path = settings.path if settings.path.is_absolute() else root / settings.path
         self._kind = _KINDS[settings.kind]
+        self._began: dict[Path, tuple[int, int, int] | None] = {}
         self._counts: dict[tuple[Path, int, int], int] = {}
 
     @property
@@ -131,6 +132,7 @@ class FileSource:
         self, batches: Iterable[tuple[Path, Batch]], dead: DeadLetterSink
     ) -> Iterator[Document]:
         """The documents among the rows of all files, however those were read; see `documents`."""
+        self._began = self._state()
         shown = ((self._shown(file), batch) for file, batch in batches)
         yield from usable(shown, self._settings, self.name, dead)
 
@@ -153,6 +155,18 @@ class FileSource:
 
     def _batches(self) -> Iterator[tuple[Path, Batch]]:
         return ((file, batch) for file in self.files() for batch in self._read(file))
+
+    def changed(self) -> list[str]:
+        """Files that changed, came or went since the last reading began."""
+        now, began = self._state(), self._began
+        return [self._shown(file) for file in now.keys() | began.keys()
+                if now.get(file) != began.get(file)]  # fmt: skip
+
+    def _state(self) -> dict[Path, tuple[int, int, int] | None]:
+        try:
+            return {file: _identity(file) for file in self.files()}
+        except DataError:
+            return {}
 
     def slices(self) -> list[FileSlice]:
         """All files in parts that can be read apart, in the order of `documents`."""
@@ -184,3 +198,12 @@ class FileSource:
             return Path(os.path.relpath(path, self._root)).as_posix()
         except ValueError:  # another drive
             return path.name
+
+
+def _identity(file: Path) -> tuple[int, int, int] | None:
+    """Which file it is, and in which state; None where it is gone."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
