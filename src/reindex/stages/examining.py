@@ -13,7 +13,6 @@ from reindex.errors import (
     ReindexError,
     StoreError,
     StoreTooOld,
-    UnknownVersion,
 )
 from reindex.inspection.advice import (
     EMBEDDED_FACTS,
@@ -32,7 +31,7 @@ from reindex.records import CollectionDescription, StoredPoint, VectorDescriptio
 from reindex.registry.adoptions import Adoptions
 from reindex.registry.ledger import Version
 from reindex.stages.upkeep import status
-from reindex.stages.verifying import GRAPHS, base_model
+from reindex.stages.verifying import GRAPHS, base_model, named_version
 from reindex.workspace import Workspace
 
 PAGE = 500
@@ -301,18 +300,22 @@ def _disagreement(case: _Case, found: Agreement) -> None:
 def _candidates(case: _Case) -> Iterator[tuple[str, Any]]:
     """(label, what loads its ``encode``): as asked, as the metadata say, else what there is."""
     workspace, asked = case.workspace, case.asked.model
-    known = str(case.found.metadata.get("version", ""))
-    try:
-        versions = [workspace.registry.version(asked or known)]
-    except UnknownVersion:
-        if asked:
-            yield asked, lambda: base_model(workspace, asked)[0]
-            return
-        exported = [v for v in workspace.registry.versions() if v.state == "exported"]
-        versions = exported[::-1][:MOST_VERSIONS]
+    version = named_version(workspace, asked) if asked else _by_metadata(case)
+    if asked and version is None:
+        yield asked, lambda: base_model(workspace, asked)[0]
+        return
+    exported = [v for v in workspace.registry.versions() if v.state == "exported"]
+    versions = [version] if version else exported[::-1][:MOST_VERSIONS]
     for version in versions:
         for graph in _graphs(case, version):
             yield f"{version.name} ({version.base}), {graph}", _loader(workspace, version, graph)
+
+
+def _by_metadata(case: _Case) -> Version | None:
+    """The version that the collection says it is of, where this registry knows it."""
+    named = case.found.metadata.get("version")
+    versions = case.workspace.registry.versions()
+    return next((version for version in versions if version.name == named), None)
 
 
 def _graphs(case: _Case, version: Version) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -95,10 +96,19 @@ def base_model(
     return encode, int(model.max_seq_length)
 
 
-def _registered(workspace: Workspace, request: AdoptionRequest) -> Version | None:
+def named_version(workspace: Workspace, model: str) -> Version | None:
+    """The version of this name; None for a base model. Raises UnknownVersion for ``v7`` if not."""
     try:
-        version = workspace.registry.version(request.model)
+        return workspace.registry.version(model)
     except UnknownVersion:
+        if re.fullmatch(r"v\d+", model):  # nobody's model has such a name on the Hub
+            raise
+        return None
+
+
+def _registered(workspace: Workspace, request: AdoptionRequest) -> Version | None:
+    version = named_version(workspace, request.model)
+    if version is None:
         return None
     if request.max_length or request.query_prompt or request.document_prompt:
         raise ModelError(
