@@ -64,8 +64,11 @@ def train(project: Project, corpus: Path | None, again: bool, as_json: bool, **g
 
     An interrupted training goes on where it stopped: run the same command again.
     """
+    from reindex.training.ranks import leads
+
     trained = project.train(training_settings(project, given), again=again, corpus=corpus)
-    show_trained(trained, as_json=as_json)
+    if leads():  # of several processes under a launcher one tells
+        show_trained(trained, as_json=as_json)
 
 
 def show_trained(trained: Trained, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reindex.build import BuildReport
 from reindex.config import TrainSettings
-from reindex.errors import PromotionRefused
+from reindex.errors import ModelError, PromotionRefused
 from reindex.evaluation.compare import Comparison
 from reindex.gate import GateDecision
 from reindex.registry.ledger import Promotion, StoredComparison, Version
@@ -41,7 +41,18 @@ class Outcome:
 def run_loop(
     workspace: Workspace, settings: TrainSettings, *, promote: bool, allow_deletes: bool
 ) -> Outcome:
-    """Run all stages. Finished ones are not done again, so an interrupted run goes on."""
+    """Run all stages. Finished ones are not done again, so an interrupted run goes on.
+
+    Raises:
+        ModelError: a launcher started several processes: that is for training alone.
+    """
+    from reindex.training.ranks import processes
+
+    if processes() > 1:
+        raise ModelError(
+            f"expected one process, got {processes()} from a launcher, which only training can "
+            "use. Launch `reindex train`, then run the other stages without the launcher."
+        )
     trained = train(workspace, settings)
     name = trained.version.name
     exported = export(workspace, name)

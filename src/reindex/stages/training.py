@@ -88,10 +88,12 @@ def train(
     """Fine-tune a new version, or go on with one of the same recipe that was interrupted.
 
     A finished version of the very same recipe and data is returned as it is, unless ``again``.
-    ``corpus`` is a BEIR folder to take pairs and dev queries from, instead of the source.
+    ``corpus`` is a BEIR folder to take pairs and dev queries from, instead of the source. Where a
+    launcher started several processes, rank 0 alone writes to the registry and the run's folder.
     """
     from reindex.training.base import resolve_base
     from reindex.training.finetune import fine_tune
+    from reindex.training.ranks import from_leader, leads
 
     settings = settings or workspace.settings.train
     base = resolve_base(base_spec(workspace, settings.base))  # a typo must not cost a version
@@ -100,13 +102,13 @@ def train(
     examples, held_out = _examples(data, settings, judged)
     dev = _dev_set(data, settings)
     recipe = _recipe(settings, examples)
-    version = _same_recipe(workspace, recipe)
-    if version is not None and version.state != "created" and not again:
+    version = from_leader(lambda: _version_of(workspace, settings, recipe, again=again))
+    if version.state != "created":
         return Trained(version, None, held_out)
-    if version is None or version.state != "created":
-        version = workspace.registry.add_version(
-            base=settings.base, kind="fine-tuned", recipe=recipe
-        )
+    if not leads():
+        folder = workspace.run_folder(version.name)
+        result = fine_tune(settings, examples, dev, folder, base=base)
+        return Trained(from_leader(lambda: version), result, held_out)
     locks = [version_lock(version.name)]
     with supervised(workspace, "train", version.name, locks=locks) as job:
         result = fine_tune(
@@ -119,7 +121,18 @@ def train(
         )
         job.details.update(seconds=result.seconds, steps=result.steps)
         pairs = str(settings.pairs or data.source.name)
-        return Trained(_record(workspace, version, result, pairs), result, held_out)
+        done = from_leader(lambda: _record(workspace, version, result, pairs))
+        return Trained(done, result, held_out)
+
+
+def _version_of(
+    workspace: Workspace, settings: TrainSettings, recipe: dict[str, Any], *, again: bool
+) -> Version:
+    """One of this recipe that is finished (unless ``again``) or was cut off, else a new one."""
+    known = _same_recipe(workspace, recipe)
+    if known is not None and (known.state == "created" or not again):
+        return known
+    return workspace.registry.add_version(base=settings.base, kind="fine-tuned", recipe=recipe)
 
 
 def _record(workspace: Workspace, version: Version, result: TrainResult, pairs: str) -> Version:

@@ -21,13 +21,23 @@ class NoDuplicateBatches:
 
     drop_last = False
 
-    def __init__(self, keys: Sequence[frozenset[str]], batch_size: int, seed: int) -> None:
+    def __init__(
+        self, keys: Sequence[frozenset[str]], batch_size: int, seed: int, *, processes: int = 1
+    ) -> None:
+        """``processes`` take turns at the batches; what does not go round is left out."""
         self.batch_size = batch_size
         self.epoch = 0
         self._keys = keys
         self._seed = seed
         self._plans: dict[int, list[list[int]]] = {}
-        self._length = len(self._plan(0))
+        planned = len(self._plan(0))
+        self._length = planned - planned % processes
+        if planned and not self._length:
+            raise DataError(
+                f"{len(keys)} training rows make {planned} batches of {batch_size}; expected one "
+                f"for each of {processes} processes at least. Start fewer processes, or lower "
+                "train.batch_size."
+            )
         if not self._length:
             raise DataError(
                 "Expected at least two training rows that have no text in common, got none: the "

@@ -27,11 +27,14 @@ class Conductor:
         evaluations: how many, spread evenly, the last one after the last step; 0: none.
         progress: told of steps (``train``) and evaluations (``evaluate``).
         on_save: called after each checkpoint.
+        save_every: seconds between two checkpoints, beside those of the evaluations; infinite
+            where several processes must decide alike.
     """
 
     evaluations: int
     progress: Progress
     on_save: Callable[[], None]
+    save_every: float = SAVE_EVERY
     interrupted: bool = False
     evaluating: bool = False
     _evaluate_at: list[int] = field(default_factory=list)
@@ -51,7 +54,7 @@ class Conductor:
         """
         self.progress("train", step, steps)
         evaluate = step in self._evaluate_at
-        due = time.monotonic() - self._saved > SAVE_EVERY
+        due = time.monotonic() - self._saved > self.save_every
         save = evaluate or due or self.interrupted or step + 1 in self._evaluate_at
         control.should_log = control.should_save = save or step == steps
         control.should_evaluate = evaluate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from reindex.records import TrainingExample
 from reindex.training import data
 from reindex.training.base import load_base, save_checkpoint
 from reindex.training.batching import NoDuplicateBatches
-from reindex.training.callbacks import Conductor, make_callbacks
+from reindex.training.callbacks import SAVE_EVERY, Conductor, make_callbacks
 from reindex.training.devset import METRICS, DevSet, evaluate, make_evaluator, read_metrics
 from reindex.training.libraries import quiet
 from reindex.training.lineage import fixed_part, trace
 from reindex.training.memory import keep_freed_memory
+from reindex.training.ranks import from_leader, leads, processes
 from reindex.training.runs import RunFolder
 from reindex.training.trainer import make_loss, make_trainer
 
@@ -94,21 +96,25 @@ def fine_tune(
         KeyboardInterrupt: Ctrl-C; the message says how to go on.
     """
     columns = data.to_columns(examples)
-    batches = NoDuplicateBatches(data.row_keys(examples), settings.batch_size, settings.seed)
+    batches = NoDuplicateBatches(
+        data.row_keys(examples), settings.batch_size, settings.seed,
+        processes=processes(),
+    )  # fmt: skip
     model = load_base(
         base,
         max_length=settings.max_length,
         prompts=(settings.query_prompt, settings.document_prompt),
     )
     lineage = trace(settings, examples, dev, base, model)
-    run = RunFolder.open(run_dir, fixed_part(lineage), resume=resume)
+    run = from_leader(lambda: RunFolder.open(run_dir, fixed_part(lineage), resume=resume))
+    run.writes = leads()
     if "result" in run.notes and run.model.is_dir():
         return TrainResult.from_dict(run.notes["result"], run.model)
     if model.device.type == "cpu":
         keep_freed_memory()
     session = _Session(settings, run, lineage, progress)
     trainer = session.train(model, columns, batches, dev)
-    return session.finish(trainer, base)
+    return from_leader(lambda: session.finish(trainer, base))
 
 
 @dataclass
@@ -144,8 +150,9 @@ class _Session:
             evaluations=0 if dev is None else self.settings.evaluations,
             progress=self.progress,
             on_save=lambda: self.run.note(seconds=self.seconds),
+            save_every=SAVE_EVERY if processes() == 1 else math.inf,
         )
-        last = self.run.last_checkpoint()
+        last = from_leader(self.run.last_checkpoint)
         with quiet():
             trainer = make_trainer(
                 model,
@@ -176,7 +183,7 @@ class _Session:
             ) from None
 
     def _measure_base(self, model: Any, evaluator: Any) -> None:
-        if evaluator is not None and "before" not in self.run.notes:
+        if leads() and evaluator is not None and "before" not in self.run.notes:
             self.progress("evaluate", 0, None)
             self.run.note(before=evaluate(model, evaluator))
 

@@ -20,12 +20,14 @@ _NEEDED = ("optimizer.pt", "scheduler.pt", "modules.json")
 class RunFolder:
     """``run.json`` (recipe, baseline, seconds so far), ``checkpoint-N/``, at the end ``model/``.
 
-    ``run.json`` gains its ``result`` as the last write of a training.
+    ``run.json`` gains its ``result`` as the last write of a training. Without ``writes`` the notes
+    stay in memory: one process of several writes.
     """
 
     path: Path
     recipe: Mapping[str, Any]
     notes: dict[str, Any] = field(default_factory=dict)
+    writes: bool = True
 
     @classmethod
     def open(cls, path: Path, recipe: Mapping[str, Any], *, resume: bool) -> RunFolder:
@@ -58,6 +60,8 @@ class RunFolder:
     def note(self, **changes: Any) -> None:
         """Write ``changes`` into ``run.json`` in one atomic step."""
         self.notes.update(changes)
+        if not self.writes:
+            return
         partial = self.path / "run.json.partial"
         with partial.open("w", encoding="utf-8") as out:
             json.dump(self.notes, out, indent=1)
