@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reindex.artifact import Probes, load_manifest
+from reindex.config import Settings
 from reindex.encoder import OnnxEncoder
 from reindex.encoder.runtime import TextTokenizer
 from reindex.encoder.tuning import confirm_threads
 from reindex.errors import ArtifactError, ProbeMismatch
+from reindex.workspace import Workspace
 from tests.model_fixtures import (  # noqa: F401
     copy_artifact,
     edit_manifest,
@@ -258,3 +261,11 @@ def test_another_host_may_round_differently_but_not_more(copy: Path, other: dict
 def test_an_unknown_graph_is_refused(tiny_artifact: Path) -> None:  # noqa: F811
     with pytest.raises(ArtifactError, match="no graph 'fp16'"):
         OnnxEncoder(tiny_artifact, graph="fp16")
+
+
+def test_a_worker_loads_the_same_encoder(tiny_artifact: Path) -> None:  # noqa: F811
+    here = OnnxEncoder(tiny_artifact, graph="fp32")
+    maker = pickle.loads(pickle.dumps(Workspace(Settings()).encoder_maker(here)))
+    there = maker(1)
+    assert (there.space, there.encoding) == (here.space, here.encoding)
+    np.testing.assert_array_equal(there.encode_documents(["a"]), here.encode_documents(["a"]))
