@@ -90,7 +90,9 @@ class Workspace:
         return other
 
     def view(self, settings: Settings, progress: Progress) -> Self:
-        """The same open registry and store under other settings; to be closed by nobody."""
+        """The same open registry and store under other settings. To be closed before this is:
+        that releases only what the view itself has opened.
+        """
         other = type(self)(settings, progress=progress)
         for name in ("registry", "store", "journal", "resting", "retrievers", *_LOADED):
             other.__dict__[name] = getattr(self, name)

@@ -26,6 +26,8 @@ def status(project: Project, as_json: bool) -> None:
         return
     live = f"{found.live_version} ({found.live_collection})" if found.live_collection else "nothing"
     click.echo(f"{found.project}: alias {found.alias!r} -> {live}")
+    if owner := project.other_owner():
+        click.echo(f"owner: {owner}")
     columns = ["collection", "state", "points", "coverage", "built (UTC)", ""]
     rows = [
         [item.name, item.state, item.points, f"{item.coverage:.1%}", moment(item.built_at),

@@ -50,14 +50,18 @@ class Job:
         """Do it, in this thread; the line that says how it ended."""
         self.since, self.running = now(), True
         try:
-            view = self._view = workspace.view(self._read_settings(workspace), self._progress)
-            self._end_if_told()
-            value = self.kind.run(view, **self.kind.arguments(self.given))
+            with workspace.view(self._read_settings(workspace), self._progress) as view:
+                self._view = view
+                self._end_if_told()
+                value = self.kind.run(view, **self.kind.arguments(self.given))
             self.outcome = "done"
             return encode({"event": "result", "value": to_plain(value)})
         except BaseException as error:
             self.outcome = f"{type(error).__name__}: {error}"
             return encode(error_event(error))
+        finally:
+            if self.kind.lane != "aside":  # for short ones, this thread's connection is kept
+                workspace.registry.close()
 
     def stop(self, why: str) -> None:
         """Let it end where it next asks or tells how far it is, with everything kept."""
