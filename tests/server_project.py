@@ -31,8 +31,6 @@ def server_project(
     folder: Path,
     url: str,
     texts: Sequence[str] = TEXTS,
-    *,
-    store: dict[str, Any] | None = None,
     **qdrant: Any,
 ) -> HashWorkspace:
     """A project whose store is the server at ``url``, with judged queries."""
@@ -41,9 +39,11 @@ def server_project(
     write_judgements(folder / "data", texts)
     return hash_project(
         folder,
-        store={"kind": "server", **(store or {})},
+        store={"kind": "server"},
         qdrant={"url": url, "prefer_grpc": False, "timeout": 10, **qdrant},
         embed={"batch_size": 8},
+        serving={"lease_ttl": 0.2},
+        build={"allow_deletes": 1.0},
     )
 
 
@@ -111,13 +111,16 @@ def returned(workspace: HashWorkspace, version: str) -> None:
         rollback(workspace)
 
 
-def until_done(step: Callable[[], Result], errors: list[ReindexError], tries: int = 60) -> Result:
+def until_done(
+    step: Callable[[], Result], errors: list[ReindexError], *, tries: int = 60, pause: float = 0
+) -> Result:
     """Run a step again after each failure, as an operator would; any other exception is a bug."""
     for _ in range(tries):
         try:
             return step()
         except ReindexError as error:
             errors.append(error)
+            time.sleep(pause)
     raise AssertionError(f"not done after {tries} tries; at last: {errors[-1]}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -26,13 +27,13 @@ def server(tmp_path: Path) -> Iterator[QdrantProcess]:
         yield process
 
 
-@pytest.fixture(params=["files", "collection"])
+@pytest.fixture
 def project(
     request: pytest.FixtureRequest, tmp_path: Path, server: QdrantProcess
 ) -> Iterator[HashWorkspace]:
     """v1 is live on a server; what its documents came from stays, or is gone."""
     folder = tmp_path / "project"
-    with server_project(folder, server.url, TEXTS[:60], store={"layout": "two-stage"}) as workspace:
+    with server_project(folder, server.url, TEXTS[:60], timeout=2) as workspace:
         build(workspace, "v1")
         promote(workspace, "v1")
     if request.param == "collection":
@@ -44,10 +45,22 @@ def project(
         yield workspace
 
 
+def sources(quick: str, *, slow: str) -> pytest.MarkDecorator:
+    """What the project is built from: in the default suite, and also."""
+    kinds = [quick, pytest.param(slow, marks=pytest.mark.slow)]
+    return pytest.mark.parametrize("project", kinds, indirect=True)
+
+
 def indexers(project: HashWorkspace, *seeds: int) -> list[Writer]:
     return [Writer("indexer", project.settings.root, seed, PACE) for seed in seeds]
 
 
+def foreign(project: HashWorkspace, url: str, version: str, seed: int) -> Writer:
+    name = project.settings.collection(version)
+    return Writer("foreign", project.settings.root, seed, PACE, url, name, version)
+
+
+@sources("files", slow="collection")
 def test_single_writes_through_build_flip_and_rollback(project: HashWorkspace) -> None:
     oracle = Oracle(base_of(project, "v1"))
     with Storm(indexers(project, 1, 2)) as storm:
@@ -60,3 +73,33 @@ def test_single_writes_through_build_flip_and_rollback(project: HashWorkspace) -
     oracle.check(project, "v2")
     assert rollback(project).version == "v1"
     oracle.check(project, "v1")
+
+
+@sources("collection", slow="files")
+def test_foreign_writes_through_cut_over_and_rollback(
+    project: HashWorkspace, server: QdrantProcess
+) -> None:
+    base = base_of(project, "v1")
+    with Storm(indexers(project, 1)) as own:
+        with Storm([foreign(project, server.url, "v1", 8)]) as before:
+            while before.acknowledged < ENOUGH:
+                build(project, "v2")
+            done = promote(project, "v2", force=True, reason="test").promotion
+        assert done is not None
+        there = Oracle(base)
+        there.heard(before.logs, before=moment(done.finished_at))
+        there.check_written(project, "v2")
+        with Storm([foreign(project, server.url, "v2", 9)]) as after:
+            while after.acknowledged < ENOUGH:
+                build(project, "v1")
+            back = rollback(project)
+    oracle = Oracle(base)
+    oracle.heard(own.logs)
+    oracle.heard(before.logs, before=moment(done.finished_at))
+    oracle.heard(after.logs, before=moment(back.finished_at))
+    oracle.check(project, "v1")
+
+
+def moment(stamp: str | None) -> float:
+    assert stamp is not None
+    return datetime.fromisoformat(stamp).timestamp()
