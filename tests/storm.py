@@ -3,8 +3,9 @@
 ``python -m tests.storm KIND FOLDER LOG SEED PACE [URL COLLECTION VERSION]`` writes, with a pause of
 PACE seconds after each write, until its standard input ends. LOG gets a line before each write and
 one after its acknowledgement, so that a killed writer, too, can be held to its word. Kinds:
-``indexer`` (the project's write path), ``foreign`` (a plain client with an encoder of its own, as
-an application on LangChain would, straight into a collection).
+``indexer`` (the project's write path, through the owner where there is one), ``foreign`` (a plain
+client with an encoder of its own, as an application on LangChain would, straight into a
+collection).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from reindex.config import load_settings
 from reindex.errors import ReindexError
 from reindex.indexing import Indexer, Write
 from reindex.records import Payload, PointId, StoredPoint, point_id
+from reindex.stages.writing import open_indexer
 from tests.hash_project import HashWorkspace, encoder_of
 
 ROOT = Path(__file__).parents[1]
@@ -153,15 +155,18 @@ class Writer:
         assert self.process.stdout.readline() == "ready\n", self.process.communicate()[1]
 
     def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.communicate()
+        """Unless it has ended."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
 
     def end(self) -> None:
         """Let it finish its write; it must have had no trouble."""
-        assert self.process is not None
-        _, errors = self.process.communicate(timeout=120)
-        assert self.process.returncode == 0, errors
+        if self.process is not None:
+            _, errors = self.process.communicate(timeout=120)
+            assert self.process.returncode == 0, errors
+            self.process = None
 
 
 def attempts_in(log: Path) -> list[Attempt]:
@@ -206,10 +211,13 @@ class Storm:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
-            for writer in self.writers:
-                writer.kill()
-            return
+        if error is None:
+            self.end()
+        for writer in self.writers:
+            writer.kill()
+
+    def end(self) -> None:
+        """Let each finish its write; none must have had trouble."""
         for writer in self.writers:
             writer.end()
 
@@ -312,7 +320,7 @@ def main(kind: str, folder: str, log: str, seed: str, pace: str, *more: str) -> 
     with HashWorkspace(load_settings(Path(folder))) as workspace:
         number = int(seed)
         if kind == "indexer":
-            writes: Writes = ThroughIndexer(Indexer(workspace), number)
+            writes: Writes = ThroughIndexer(open_indexer(workspace), number)
         else:
             edits = workspace.settings.source.kind == "collection"
             writes = Foreign(number, edits, *more)
