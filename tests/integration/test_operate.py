@@ -9,12 +9,14 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from reindex.build import BuildReport, convergence
+from reindex.cli import look as look_module
 from reindex.cli import main
 from reindex.config import load_settings
 from reindex.errors import Cancelled, Locked
@@ -179,6 +181,31 @@ def test_progress_is_there_for_every_terminal(project: GatedWorkspace) -> None:
     assert run.seconds_left is not None
     assert run.resources == ("collection:docs--v1",)
     assert run.pid == os.getpid()
+
+
+def test_status_can_be_watched_until_nothing_runs(
+    project: GatedWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+
+    def look() -> None:
+        shown.append(command(project, "status", "--watch").output)
+
+    def at(number: int) -> None:
+        if number == 1:
+            other.start()
+        if number == 2:
+            watched.wait(60)  # the build goes on once it was looked at a second time
+
+    watched, other = threading.Event(), threading.Thread(target=look)
+    monkeypatch.setattr(look_module, "time", SimpleNamespace(sleep=lambda seconds: watched.set()))
+    project.at = at
+    build(project, "v1")
+    other.join()
+    assert shown[0].count("alias 'docs'") >= 2
+    assert "running: build v1" in shown[0].split("alias 'docs'")[1]
+    assert "running" not in shown[0].split("alias 'docs'")[-1]
+    command(project, "status", "--watch", "--json", code=2)
 
 
 def test_a_throttle_reaches_a_build_that_runs(project: GatedWorkspace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -15,15 +16,32 @@ if TYPE_CHECKING:
     from reindex.stages.upkeep import Status
 
 
+WATCH_S = 2.0
+"""Seconds between two looks of `status --watch`."""
+
+
 @main.command()
+@click.option("--watch", is_flag=True, help="Look again every two seconds while anything runs.")
 @json_option
 @with_project
-def status(project: Project, as_json: bool) -> None:
-    """What is live, what is built, and where registry and store disagree."""
+def status(project: Project, watch: bool, as_json: bool) -> None:
+    """What is live, what is built, what runs, and where registry and store disagree."""
+    if watch and as_json:
+        raise click.UsageError("--watch is for people; --json prints one document.")
     found = project.status()
     if as_json:
         emit_json(found)
         return
+    show_status(found)
+    while watch and found.running:
+        time.sleep(WATCH_S)
+        found = project.status()
+        click.clear()  # does nothing where stdout is no terminal
+        show_status(found)
+
+
+def show_status(found: Status) -> None:
+    """Collections, runs, single writes and differences."""
     live = f"{found.live_version} ({found.live_collection})" if found.live_collection else "nothing"
     click.echo(f"{found.project}: alias {found.alias!r} -> {live}")
     if owner := project.other_owner():
