@@ -32,15 +32,15 @@ def status(project: Project, watch: bool, as_json: bool) -> None:
     if as_json:
         emit_json(found)
         return
-    show_status(found)
+    show_status(project, found)
     while watch and found.running:
         time.sleep(WATCH_S)
         found = project.status()
         click.clear()  # does nothing where stdout is no terminal
-        show_status(found)
+        show_status(project, found)
 
 
-def show_status(found: Status) -> None:
+def show_status(project: Project, found: Status) -> None:
     """Collections, runs, single writes and differences."""
     live = f"{found.live_version} ({found.live_collection})" if found.live_collection else "nothing"
     click.echo(f"{found.project}: alias {found.alias!r} -> {live}")
