@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
 from reindex.config.section import Positive, Section
@@ -20,7 +18,4 @@ class DistributedSettings(Section):
     workers: Positive | None = Field(None, description="Encoders. Unset: as many as fit.")
     cpus: Positive | None = Field(
         None, description="Cores per encoder. Unset: those of the smallest machine."
-    )
-    gpus: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="GPUs per encoder, a share or a whole number."
     )

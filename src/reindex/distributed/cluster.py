@@ -26,13 +26,11 @@ class Cluster:
         address: of the cluster; None: `RAY_ADDRESS`, else one of this machine alone.
         workers: encoders; None: as many as fit.
         cpus: cores per encoder; None: those of the smallest machine.
-        gpus: GPUs per encoder (a share, or a whole number).
     """
 
     address: str | None = None
     workers: int | None = None
     cpus: int | None = None
-    gpus: float = 0.0
 
 
 @contextlib.contextmanager
@@ -50,7 +48,7 @@ def joined(cluster: Cluster, make: MakeEncoder, local: Encoder) -> Iterator[Pool
     """
     with _connected(cluster):
         size = _fitting(cluster)
-        encoder = PooledEncoder(make, local, size.workers or 1, size.cpus or 1, size.gpus)
+        encoder = PooledEncoder(make, local, size.workers or 1, size.cpus or 1)
         try:
             encoder.start()
             yield encoder
@@ -102,17 +100,11 @@ def _fitting(cluster: Cluster) -> Cluster:
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cores = [int(machine.get("CPU", 0)) for machine in machines]
     cpus = cluster.cpus or max(1, min((count for count in cores if count), default=1))
-    fitting = sum(_workers_on(machine, cpus, cluster.gpus) for machine in machines)
+    fitting = sum(count // cpus for count in cores)
     if not fitting:
-        gpus = f" and {cluster.gpus:g} GPUs" if cluster.gpus else ""
         raise BuildError(
-            f"no worker fits: each wants {cpus} cores{gpus}, and the cluster's machines have "
+            f"no worker fits: each wants {cpus} cores, and the cluster's machines have "
             f"{cores} cores. Lower [distributed] cpus, or add machines."
         )
     workers = min(fitting, cluster.workers or fitting)
-    return Cluster(cluster.address, workers, cpus, cluster.gpus)
-
-
-def _workers_on(machine: dict[str, float], cpus: int, gpus: float) -> int:
-    by_cores = int(machine.get("CPU", 0)) // cpus
-    return min(by_cores, int(machine.get("GPU", 0) / gpus)) if gpus else by_cores
+    return Cluster(cluster.address, workers, cpus)

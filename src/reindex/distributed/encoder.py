@@ -58,14 +58,14 @@ class PooledEncoder:
     Args:
         make: loads an encoder on a worker.
         local: what the workers' encoders must be, and what embeds queries.
-        workers, cpus, gpus: how many actors, and what each reserves.
+        workers, cpus: how many actors, and how many cores each reserves.
     """
 
     def __init__(
-        self, make: Callable[[int], Encoder], local: Encoder, workers: int, cpus: int, gpus: float
+        self, make: Callable[[int], Encoder], local: Encoder, workers: int, cpus: int
     ) -> None:
         self._make, self._local = make, local
-        self.workers, self._cpus, self._gpus = workers, cpus, gpus
+        self.workers, self._cpus = workers, cpus
         self._actors: list[Any] = []
         self._idle: deque[Any] = deque()
         self._loading: dict[Any, Any] = {}
@@ -101,9 +101,9 @@ class PooledEncoder:
         """
         import ray
 
-        start = ray.remote(
-            max_restarts=-1, max_task_retries=0, num_cpus=self._cpus, num_gpus=self._gpus
-        )(EncoderActor).remote
+        start = ray.remote(max_restarts=-1, max_task_retries=0, num_cpus=self._cpus)(
+            EncoderActor
+        ).remote
         self._actors = [start(self._make, self._cpus) for _ in range(self.workers)]
         for actor in self._actors * AHEAD:
             self._load(actor)

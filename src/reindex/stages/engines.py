@@ -52,9 +52,7 @@ def means(
     from reindex.distributed import Cluster, joined, sliced
 
     settings = workspace.settings.distributed
-    cluster = Cluster(
-        engine.address or settings.address, settings.workers, settings.cpus, settings.gpus
-    )
+    cluster = Cluster(engine.address or settings.address, settings.workers, settings.cpus)
     with joined(cluster, workspace.encoder_maker(encoder), encoder) as pooled:
         details: dict[str, Any] = {"engine": "ray", "workers": pooled.workers}
         yield Means(pooled, sliced, details)
