@@ -10,11 +10,12 @@ import pytest
 
 from reindex.errors import CutOverIncomplete, PromotionRefused
 from reindex.indexing import Indexer
+from reindex.plain import from_plain, to_plain
 from reindex.records import PayloadChange, PointId, Stamp, point_id
 from reindex.registry.sweeps import Sweeps
 from reindex.stages import cutover
 from reindex.stages.building import build
-from reindex.stages.promoting import promote, rollback
+from reindex.stages.promoting import Promoted, promote, rollback
 from reindex.stages.upkeep import collect_garbage, status
 from tests.hash_project import HashWorkspace, encoder_of, hash_project, write_documents
 
@@ -48,6 +49,11 @@ def copied(tmp_path: Path) -> Iterator[HashWorkspace]:
     with HashWorkspace(settings.model_copy(update={"source": source})) as workspace:
         build(workspace, "v2")
         yield workspace
+
+
+def test_a_promotion_asked_for_elsewhere_comes_back_as_it_was(copied: HashWorkspace) -> None:
+    done = promote(copied, "v2", force=True, reason="test")
+    assert from_plain(Promoted, to_plain(done)) == done
 
 
 def texts(workspace: HashWorkspace, collection: str) -> dict[PointId, str]:
