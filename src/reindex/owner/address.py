@@ -14,6 +14,9 @@ from reindex.errors import OwnerError
 MAX_PATH = 100
 """Bytes; `sun_path` holds 108 on Linux and 104 on macOS, one of them for the end."""
 
+BACKLOG = 1024
+"""Connections that may wait to be accepted, as far as the system lets them."""
+
 _NAME = "socket"
 
 
@@ -28,7 +31,7 @@ def bind(home: Path) -> tuple[socket.socket, Path]:
     try:
         server.bind(str(path))
         path.chmod(0o600)
-        server.listen()
+        server.listen(BACKLOG)
     except OSError as error:
         server.close()
         remove(path)

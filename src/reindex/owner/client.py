@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 from typing import Any, BinaryIO, NoReturn
 
@@ -39,6 +40,9 @@ def running_jobs(workspace: Workspace) -> tuple[OwnerRecord | None, list[dict[st
         return owner, list(connection.ask({"job": "jobs"}))
 
 
+_AGAIN_S = 0.05
+
+
 class Connection:
     """A line to the owner, good for one job after another. Not thread-safe."""
 
@@ -49,7 +53,7 @@ class Connection:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(patience)
         try:
-            self._connect()
+            self._connect(time.monotonic() + patience)
             self._send({**hello(owner.token), "pid": os.getpid()})
             self._check(self._read())
         except BaseException:
@@ -80,15 +84,15 @@ class Connection:
             except RunStopped as stopped:
                 raise KeyboardInterrupt(str(stopped)) from None
 
-    def _connect(self) -> None:
+    def _connect(self, until: float) -> None:
         try:
-            self._socket.connect(self._owner.address)
+            self._find_room(until)
         except PermissionError as error:
             raise OwnerError(
                 f"This project's owner, {self._owner}, belongs to another user, who alone may ask "
                 f"it ({self._owner.address}). Run this as that user."
             ) from error
-        except (TimeoutError, BlockingIOError):
+        except TimeoutError:
             self._silent()
         except OSError as error:
             raise OwnerSilent(
@@ -98,6 +102,15 @@ class Connection:
             ) from error
         self._lines = self._socket.makefile("rb")
 
+    def _find_room(self, until: float) -> None:
+        while True:
+            try:
+                return self._socket.connect(self._owner.address)
+            except BlockingIOError:  # too many wait to be accepted
+                if time.monotonic() >= until:
+                    raise TimeoutError from None
+                time.sleep(_AGAIN_S)
+
     def _check(self, welcome: Mapping[str, Any]) -> None:
         if welcome.get("event") != "welcome" or welcome.get("pid") != self._owner.pid:
             raise OwnerError(
@@ -106,12 +119,16 @@ class Connection:
             )
 
     def _wait(self, progress: Progress) -> Any:
+        waiting = ""
         while True:
             event = self._read()
             if event["event"] == "progress":
                 progress(event["stage"], event["done"], event["total"])
+                waiting = ""
             elif event["event"] == "waiting":
-                progress(f"waiting for {event['for']}", 0, None)
+                waiting = f"waiting for {event['for']}"
+            elif event["event"] == "alive" and waiting:
+                progress(waiting, 0, None)
             elif event["event"] == "result":
                 return event["value"]
 

@@ -40,8 +40,9 @@ class Job:
 
     def as_dict(self) -> dict[str, Any]:
         """For `reindex jobs`."""
+        shown = {name: value for name, value in self.given.items() if _is_short(value)}
         return {
-            "job": self.number, "kind": self.kind.name, "arguments": self.given,
+            "job": self.number, "kind": self.kind.name, "arguments": shown,
             "state": "running" if self.running else "waiting", "pid": self.asked_by,
             "since": self.since,
         }  # fmt: skip
@@ -100,3 +101,8 @@ class Job:
                     "and start it again, so that it reads the file."
                 )
         return found
+
+
+def _is_short(value: Any) -> bool:
+    """Whether an argument is one to show: a batch of writes is none."""
+    return value is None or (isinstance(value, str | int | float) and len(str(value)) <= 200)

@@ -13,6 +13,7 @@ from typing import Any
 
 from reindex import __version__
 from reindex.errors import OwnerError, OwnerGone
+from reindex.owner.address import BACKLOG
 from reindex.owner.jobs import KINDS, LANES, Lane
 from reindex.owner.running import Job
 from reindex.owner.wire import (
@@ -98,7 +99,9 @@ class Server:
 
     async def serve(self, listening: socket.socket) -> None:
         """Answer until `stop`; then stop what runs, tell those who wait, and hang up."""
-        server = await asyncio.start_unix_server(self._client, sock=listening, limit=MAX_LINE)
+        server = await asyncio.start_unix_server(
+            self._client, sock=listening, limit=MAX_LINE, backlog=BACKLOG
+        )
         await self._stopping.wait()
         server.close()
         for job, future in self._jobs.values():

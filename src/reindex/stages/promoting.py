@@ -33,6 +33,7 @@ class Promoted:
 
 
 @job("flip")
+@job("flip")
 def promote(
     workspace: Workspace, name: str, *, dry_run: bool = False, force: bool = False, reason: str = ""
 ) -> Promoted:
