@@ -12,7 +12,7 @@ import pytest
 from qdrant_client import models
 
 from reindex.corpus.frameworks import StoredText
-from reindex.errors import AdoptionRefused, CollectionNotFound, ConfigError, PromotionRefused
+from reindex.errors import AdoptionRefused, CollectionNotFound, ConfigError
 from reindex.registry.adoptions import Adoptions
 from reindex.stages.adopting import AdoptionRequest, adopt
 from reindex.stages.building import build
@@ -242,6 +242,32 @@ def test_a_named_text_key_and_vector(tmp_path: Path) -> None:
         )  # fmt: skip
 
 
+def test_one_of_several_dense_vectors(tmp_path: Path) -> None:
+    foreign = FRAMEWORKS["langchain"](TEXTS[:1], encoder_of("v1"))
+    client, rows = foreign.client, encoder_of("v1").encode_documents(TEXTS)
+    given = models.VectorParams(size=DIM, distance=models.Distance.COSINE)
+    image = models.VectorParams(size=4, distance=models.Distance.COSINE)
+    client.delete_collection(NAME)
+    client.create_collection(NAME, {"text": given, "image": image})
+    client.upsert(NAME, [
+        models.PointStruct(
+            id=n, payload={"text": text},
+            vector={"text": rows[n].tolist(), "image": [1.0, n, 0.0, 0.0]},
+        )
+        for n, text in enumerate(TEXTS)
+    ])  # fmt: skip
+    source = {"kind": "collection", "text_fields": ["text"]}
+    with project_over(tmp_path, foreign, source=source) as workspace:
+        with pytest.raises(AdoptionRefused, match="which one the model made"):
+            adopt(workspace, AdoptionRequest(NAME, "v1"))
+        done = adopt(workspace, AdoptionRequest(NAME, "v1", vector="text"))
+        assert (done.unowned, done.config) == (("image",), ())
+        assert workspace.retriever().search(TEXTS[5])[0].point_id == 5
+        assert build(workspace, "v2").inserted == 60
+        new: Any = client.retrieve(f"{NAME}--v2", [5], with_vectors=["image"])[0].vector
+        np.testing.assert_allclose(new["image"], np.array([1, 5, 0, 0]) / 26**0.5, atol=1e-6)
+
+
 def test_payloads_without_text_say_which_fields_there_are(tmp_path: Path) -> None:
     foreign = FRAMEWORKS["langchain"](TEXTS[:1], encoder_of("v1"))
     foreign.client.overwrite_payload(NAME, {"number": 1}, models.Filter(must=[]))
@@ -294,9 +320,9 @@ def test_the_next_version_is_built_compared_and_promoted(written: Written, tmp_p
         hits = fresh_retriever(workspace).search(foreign.embedded[7])
         assert (hits.version, hits.collection) == ("v2", f"{NAME}--v2")
         assert StoredText(foreign.preset)(hits[0].payload) == foreign.embedded[7]
-        with pytest.raises(PromotionRefused, match="--now"):
-            rollback(workspace)
-        rollback(workspace, now=True)
+        before = points_of(foreign)
+        rollback(workspace)
+        assert_same(points_of(foreign), before)  # nothing has changed, so nothing is written
         assert fresh_retriever(workspace).search(foreign.embedded[7]).collection == NAME
         assert status(workspace).differences == ()
 

@@ -53,8 +53,8 @@ def shape_of(name: str, vectors: Any, metadata: Mapping[str, Any]) -> Shape:
     found = slots.get(slot)
     if found is None or found.multivector_config is not None:
         raise StoreError(
-            f"collection {name!r} has the dense vectors {sorted(slots)}; expected one of one "
-            f"vector a point, {slot!r}. Name the right one: reindex adopt {name} --vector NAME"
+            f"collection {name!r} has the dense vectors {sorted(slots)}; there is no telling which "
+            f"one is a model's of this project. Name it: reindex adopt {name} --vector NAME"
         )
     return Shape(found.size, prefix.size if prefix else None, slot, str(found.distance.value))
 
