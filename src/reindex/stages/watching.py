@@ -117,18 +117,23 @@ def _file_ticks(source: FileSource, stop: threading.Event) -> Iterator[bool]:
     The first tick comes once changes are noticed, so that nothing is missed between a first run
     and the watching. A folder that is replaced by another one is watched anew.
     """
+    anew = False
     while not stop.is_set():
         identity = _identity(source.folder)
+        if identity is None and anew:  # gone again
+            yield from _until_there(source.folder, stop)
+            continue
         if identity is None:
             raise DataError(f"There is no folder {source.folder}, which the source names.")
         known = set(_files(source))
         for paths in _changes(source.folder, stop):
             found = set(_files(source))
-            yield bool(paths & (found | known))
-            known = found
+            yield anew or bool(paths & (found | known))
+            known, anew = found, False
             if _identity(source.folder) != identity:
                 break
         yield from _until_there(source.folder, stop)
+        anew = True  # told once the new folder is watched, so that nothing is missed in between
 
 
 def _changes(folder: Path, stop: threading.Event) -> Iterator[set[Path]]:
@@ -151,11 +156,9 @@ def _changes(folder: Path, stop: threading.Event) -> Iterator[set[Path]]:
 
 
 def _until_there(folder: Path, stop: threading.Event) -> Iterator[bool]:
-    """Wait for a folder that went away; its coming back is a change."""
+    """Wait for a folder that went away."""
     while _identity(folder) is None and not stop.wait(SETTLE_S):
         yield False
-    if not stop.is_set():
-        yield True
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
