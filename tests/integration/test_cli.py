@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 import reindex
 from reindex.errors import PromotionRefused
+from tests.copying import copy_project
 from tests.loop_fixtures import run, run_json, write_beir
 from tests.training_fixtures import tiny_base  # noqa: F401
 
@@ -54,7 +54,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, tiny_base: str) -> Path:  # 
 
 @pytest.fixture
 def project(built: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(built, tmp_path / "project"))
+    return copy_project(built, tmp_path / "project")
 
 
 def test_the_loop_ends_in_a_better_version_that_is_live(project: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from reindex.stages.building import build
 from reindex.stages.promoting import promote, rollback
 from reindex.stages.searching import open_retriever
 from reindex.stages.upkeep import collect_garbage, history, status
+from tests.copying import copy_project
 from tests.hash_encoder import HashEncoder
 from tests.hash_project import HashWorkspace, encoder_of, hash_project, write_documents
 
@@ -41,7 +41,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(template: Path, tmp_path: Path) -> Iterator[HashWorkspace]:
     folder = tmp_path / "project"
-    shutil.copytree(template, folder)
+    copy_project(template, folder)
     with HashWorkspace(load_settings(folder)) as workspace:
         yield workspace
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from reindex.stages.building import build
 from reindex.stages.promoting import promote
+from tests.copying import copy_project
 from tests.hash_project import hash_project, write_documents
 from tests.owner_fixtures import OwnerProcess, recorded, run, run_json
 
@@ -28,7 +28,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(template: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(template, tmp_path / "project"))
+    return copy_project(template, tmp_path / "project")
 
 
 def test_commands_of_another_terminal_run_inside_the_owner(folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from reindex.records import CollectionSpec, Vector
 from reindex.stages.building import build
 from reindex.stages.promoting import promote
 from reindex.stages.syncing import Synced, sync
+from tests.copying import copy_project
 from tests.hash_encoder import HashEncoder
 from tests.hash_project import DIM, HashWorkspace, hash_project, write_documents
 from tests.sql_fixtures import SOURCE, database, put, remove
@@ -40,7 +40,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(built: Path, tmp_path: Path) -> HashWorkspace:
-    return HashWorkspace(load_settings(shutil.copytree(built, tmp_path / "project")))
+    return HashWorkspace(load_settings(copy_project(built, tmp_path / "project")))
 
 
 def change(folder: Path) -> None:
