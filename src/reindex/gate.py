@@ -13,6 +13,7 @@ from typing import Any
 from reindex.config import GateSettings
 from reindex.evaluation.compare import Comparison
 from reindex.evaluation.statistics import judge, percent
+from reindex.measures import parse_measure
 from reindex.registry import Registry
 from reindex.registry.ledger import BuiltCollection, StoredComparison
 
@@ -119,14 +120,16 @@ def _uncompared(registry: Registry, built: BuiltCollection, version: str, live: 
 
 
 def _metric(comparison: Comparison, gate: GateSettings) -> Condition:
-    name = f"{gate.metric}@{comparison.k}"
-    row = next(row for row in comparison.metrics if row.name == gate.metric)
-    judged = judge(row.difference, mode=gate.mode, min_effect=gate.min_effect, margin=gate.margin)
+    name = str(parse_measure(gate.metric, comparison.k))
     wanted = (
         f"at least {percent(gate.min_effect)} relative, shown"
         if gate.mode == "superiority"
         else f"at most {percent(gate.margin, sign=False)} relative below live, shown"
     )
+    if name not in {row.name for row in comparison.metrics}:
+        return Condition(name, "fail", "not measured by the comparison: compare again", wanted)
+    difference = comparison.row(name)
+    judged = judge(difference, mode=gate.mode, min_effect=gate.min_effect, margin=gate.margin)
     return Condition(name, judged.verdict, judged.reason, wanted)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from reindex.evaluation.compare import Comparison, Side, compare
 from reindex.evaluation.metrics import macro, per_query
 from reindex.evaluation.retrieval import open_side
 from reindex.evaluation.subset import draw_subset
+from reindex.measures import Measure
 from reindex.records import Document, Judgements, Query, SearchPlan
 from tests.comparison_fixtures import DIM, PREFIX, WordEncoder, World, make_world
 
@@ -52,12 +54,18 @@ def result(world: World, live: Side, better: Side) -> Comparison:
     return world.compare(live, better, bm25=True, note="A made-up world.")
 
 
+def at_ten(*metrics: str) -> list[Measure]:
+    return [Measure(metric, 10) for metric in metrics]
+
+
 # -- verdicts and figures
 
 
 def test_a_better_candidate_passes(result: Comparison) -> None:
     assert result.verdict == "pass", result.reason
-    assert [row.name for row in result.metrics] == ["recall", "ndcg", "mrr"]
+    assert [row.name for row in result.metrics] == [
+        "recall@10", "ndcg@10", "mrr@10", "map@10", "hit_rate@10",
+    ]  # fmt: skip
     assert result.judged.mean_candidate > 0.95
     assert result.judged.mean_live < 0.5
     assert result.judged.low > 0
@@ -95,11 +103,11 @@ def test_the_figures_are_those_of_the_search_that_serves(
         query.id: [str(hit.id) for hit in world.store.search(better.collection, vector, plan)]
         for query, vector in zip(world.judgements.queries, vectors, strict=True)
     }
-    expected = per_query(run, world.judgements.qrels, k=10)
+    expected = per_query(run, world.judgements.qrels, at_ten("recall", "ndcg", "mrr"))
     for metric, values in expected.items():
         kept = {query: pair[1] for query, pair in result.scores[metric].items()}
         assert kept == values
-    assert result.candidate_stage.served == macro(expected["recall"])
+    assert result.candidate_stage.served == macro(expected["recall@10"])
 
 
 def test_wins_and_losses_keep_the_queries_with_their_text(world: World, result: Comparison) -> None:
@@ -107,9 +115,34 @@ def test_wins_and_losses_keep_the_queries_with_their_text(world: World, result: 
     assert len(result.wins) == 20
     for example in result.wins:
         assert example.text == texts[example.query]
-        assert (example.live, example.candidate) == result.scores["recall"][example.query]
+        assert (example.live, example.candidate) == result.scores["recall@10"][example.query]
         assert example.candidate > example.live
-    assert result.judged.wins == sum(b > a for a, b in result.scores["recall"].values())
+    assert result.judged.wins == sum(b > a for a, b in result.scores["recall@10"].values())
+
+
+def test_rows_are_those_that_the_project_asks_for(world: World, live: Side, better: Side) -> None:
+    """A search for 50 as served is another one: its first stage has more to choose from."""
+    gate = GateSettings(metric="nDCG@5")
+    narrow = replace(better, oversampling=2)
+    found = world.compare(live, narrow, gate=gate, metrics=("recall", "recall@50", "hit-rate@1"))
+    assert [row.name for row in found.metrics] == [
+        "recall@10", "recall@50", "hit_rate@1", "ndcg@5",
+    ]  # fmt: skip
+    assert (found.metric, found.judged) == ("ndcg@5", found.row("ndcg@5"))
+    assert found.row("recall") == found.row("recall@10")
+    plan = SearchPlan(k=50, two_stage=True, oversampling=2)
+    vectors = narrow.encoder.encode_queries([query.text for query in world.judgements.queries])
+    run = {
+        query.id: [str(hit.id) for hit in world.store.search(narrow.collection, vector, plan)]
+        for query, vector in zip(world.judgements.queries, vectors, strict=True)
+    }
+    far, near = Measure("recall", 50), Measure("recall", 10)
+    scored = per_query(run, world.judgements.qrels, [far, near])
+    assert found.row("recall@50").mean_candidate == macro(scored["recall@50"])
+    assert found.row("recall@10").mean_candidate == found.candidate_stage.served
+    assert found.row("recall@10").mean_candidate < macro(scored["recall@10"])
+    with pytest.raises(ComparisonError, match=r"no map@10; it has recall@10"):
+        found.row("map")
 
 
 def test_unjudged_results_are_counted(result: Comparison) -> None:
@@ -191,11 +224,11 @@ def test_a_dimension_that_a_side_lacks_is_left_empty(world: World, live: Side) -
 def test_fp32_is_measured_on_the_same_subset(world: World, result: Comparison) -> None:
     assert result.subset is not None
     rows = {row.name: row for row in result.subset.precision}
-    assert set(rows) == {"recall", "ndcg", "mrr"}
+    assert set(rows) == {row.name for row in result.metrics}
     for row in rows.values():
         assert row.change == pytest.approx(row.served / row.fp32 - 1)
         assert abs(row.change) < 0.02
-    assert rows["recall"].served == result.subset.dimensions[0].candidate
+    assert rows["recall@10"].served == result.subset.dimensions[0].candidate
 
 
 def test_an_fp32_graph_of_another_version_is_refused(
@@ -226,17 +259,19 @@ def test_the_subset_holds_relevant_documents_and_random_distractors(
 def test_bm25_row(world: World, result: Comparison) -> None:
     (row,) = result.baselines
     assert row.name == "BM25"
-    assert 0.8 < row.recall <= 1.0  # each query has one exact word, which four documents share
-    assert row.mrr < result.row("mrr").mean_candidate
+    assert (
+        0.8 < row.means["recall@10"] <= 1.0
+    )  # each query has one exact word, which four documents share
+    assert row.means["mrr@10"] < result.row("mrr").mean_candidate
 
 
 def test_bm25_finds_words_and_nothing_else() -> None:
     queries = [Query("known", "sort"), Query("unknown", "zebra"), Query("stop words", "of the")]
     qrels = {query.id: {"b": 1} for query in queries}
-    row = bm25_row({"a": "flatten list", "b": "sort list"}, queries, qrels, 10)
-    assert row.recall == pytest.approx(1 / 3)
-    assert row.mrr == pytest.approx(1 / 3)
-    assert bm25_row({"a": "the"}, queries, qrels, 10).recall == 0.0
+    measures = at_ten("recall", "mrr")
+    row = bm25_row({"a": "flatten list", "b": "sort list"}, queries, qrels, measures)
+    assert row.means == {"recall@10": pytest.approx(1 / 3), "mrr@10": pytest.approx(1 / 3)}
+    assert bm25_row({"a": "the"}, queries, qrels, measures).means["recall@10"] == 0.0
 
 
 def test_bm25_without_its_package_names_the_extra(
@@ -267,7 +302,7 @@ def test_other_wordings_are_rows_and_not_judged(
     found = world.compare(live, better, root=tmp_path, variants={"masked": Path("masked.jsonl")})
     (row,) = found.variants
     assert (row.label, row.queries) == ("masked", 120)
-    masked = {item.name: item.difference for item in row.metrics}["recall"]
+    masked = {item.name: item.difference for item in row.metrics}["recall@10"]
     assert masked.mean_live < 0.2 < masked.mean_candidate < found.judged.mean_candidate
 
 
@@ -346,7 +381,7 @@ def test_ids_may_be_text_that_looks_like_anything(tmp_path: Path) -> None:
     sides = (small.build("v1", WordEncoder(0.0)), small.build("v2", WordEncoder(1.0)))
     found = small.compare(*sides, judgements=judgements)
     assert found.missing.candidate == 0
-    assert all(found.scores["recall"][f"q{n}"][1] == 1.0 for n in range(9))
+    assert all(found.scores["recall@10"][f"q{n}"][1] == 1.0 for n in range(9))
 
 
 # -- the result
@@ -364,6 +399,21 @@ def test_reads_back_without_scores_and_with_keys_of_a_newer_release(result: Comp
     read = Comparison.from_dict(raw)
     assert read.scores == {}
     assert read.metrics == result.metrics
+
+
+def test_reads_what_was_stored_before_metrics_had_their_cut_off(result: Comparison) -> None:
+    raw = json.loads(json.dumps(result.as_dict()))
+    bare: Callable[[str], str] = lambda name: name.removesuffix("@10")  # noqa: E731
+    raw["metric"] = bare(raw["metric"])
+    for row in [*raw["metrics"], *raw["subset"]["precision"]]:
+        row["name"] = bare(row["name"])
+    raw["scores"] = {bare(name): values for name, values in raw["scores"].items()}
+    means = raw["baselines"][0].pop("means")
+    raw["baselines"][0] |= {bare(name): mean for name, mean in means.items()}
+    kept = {name: mean for name, mean in means.items() if bare(name) in ("recall", "ndcg", "mrr")}
+    read = Comparison.from_dict(raw)
+    assert read == replace(result, baselines=(replace(result.baselines[0], means=kept),))
+    assert read.row("recall") == read.judged == result.judged
 
 
 def test_the_judged_set_is_known_by_its_content(

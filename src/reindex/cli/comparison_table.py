@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reindex.evaluation.statistics import percent, percent_range
+from reindex.measures import label
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
         SubsetReport,
     )
 
-LABELS = {"recall": "recall", "ndcg": "nDCG", "mrr": "MRR"}
 VERDICTS = {
     "pass": ("PASS", "bold green"),
     "fail": ("FAIL", "bold red"),
@@ -77,7 +78,7 @@ def _metrics(c: Comparison) -> Iterator[RenderableType]:
     table = _table("Search as it serves", "metric", "live", "candidate", *_effect_heads(c))
     for row in c.metrics:
         mark = " *" if row.name == c.metric else ""
-        table.add_row(f"{LABELS[row.name]}@{c.k}{mark}", *_effect(row.difference))
+        table.add_row(f"{label(row.name)}{mark}", *_effect(row.difference))
     yield table
     d = c.judged
     yield _line(
@@ -177,27 +178,26 @@ def _precision(subset: SubsetReport, c: Comparison) -> Sheet:
     title = f"{c.candidate.version}: fp32 against the graph that serves (int8)"
     table = _table(title, "metric", "fp32", "served", "change")
     for row in subset.precision:
-        name = f"{LABELS[row.name]}@{c.k}"
-        table.add_row(name, f"{row.fp32:.3f}", f"{row.served:.3f}", percent(row.change))
+        table.add_row(label(row.name), f"{row.fp32:.3f}", f"{row.served:.3f}", percent(row.change))
     return table
 
 
 def _baselines(c: Comparison) -> Iterator[RenderableType]:
     if not c.baselines:
         return
-    heads = [f"{LABELS[row.name]}@{c.k}" for row in c.metrics]
-    table = _table("Beside another retriever", "retriever", *heads)
-    table.add_row("live", *(f"{row.difference.mean_live:.3f}" for row in c.metrics))
-    table.add_row("candidate", *(f"{row.difference.mean_candidate:.3f}" for row in c.metrics))
-    for base in c.baselines:
-        table.add_row(base.name, f"{base.recall:.3f}", f"{base.ndcg:.3f}", f"{base.mrr:.3f}")
+    others = [base.name for base in c.baselines]
+    table = _table("Beside another retriever", "metric", "live", "candidate", *others)
+    for row in c.metrics:
+        means = [row.difference.mean_live, row.difference.mean_candidate]
+        means += [base.means.get(row.name, math.nan) for base in c.baselines]
+        table.add_row(label(row.name), *(f"{mean:.3f}" for mean in means))
     yield table
 
 
 def _variants(c: Comparison) -> Iterator[RenderableType]:
     if not c.variants:
         return
-    title = f"{LABELS[c.metric]}@{c.k} with other wordings of the queries (not judged)"
+    title = f"{label(c.metric)} with other wordings of the queries (not judged)"
     table = _table(title, "wording", "live", "candidate", *_effect_heads(c))
     for variant in c.variants:
         difference = next(row.difference for row in variant.metrics if row.name == c.metric)
@@ -208,7 +208,7 @@ def _variants(c: Comparison) -> Iterator[RenderableType]:
 def _examples(c: Comparison) -> Iterator[RenderableType]:
     for title, examples in (("Biggest wins", c.wins), ("Biggest losses", c.losses)):
         if examples:
-            yield _example_table(f"{title}, {LABELS[c.metric]}@{c.k}", examples)
+            yield _example_table(f"{title}, {label(c.metric)}", examples)
 
 
 def _example_table(title: str, examples: Sequence[Example]) -> Sheet:
@@ -224,7 +224,7 @@ def _example_table(title: str, examples: Sequence[Example]) -> Sheet:
 def _verdict(c: Comparison) -> RenderableType:
     word, style = VERDICTS[c.verdict]
     lines = [Text.assemble(("! ", "bold yellow"), warning) for warning in c.warnings]
-    lines.append(Text.assemble((word, style), f"  {LABELS[c.metric]}@{c.k}: {c.reason}"))
+    lines.append(Text.assemble((word, style), f"  {label(c.metric)}: {c.reason}"))
     if c.note:
         lines.append(Text(f"Note: {c.note}", style="italic"))
     return Padding(Group(*lines), (1, 0))

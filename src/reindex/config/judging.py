@@ -5,9 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from reindex.config.section import Positive, Section, Share
+from reindex.measures import parse_measure
+
+ANY_K = 10  # to check a name alone
+
+
+def _metric_name(text: str) -> str:
+    measure = parse_measure(text, ANY_K)
+    return str(measure) if "@" in text else measure.metric
+
+
+MetricAtK = Annotated[str, AfterValidator(_metric_name)]
+"""``ndcg@10``, or ``ndcg`` for the section's own k."""
 
 
 class EvaluationSettings(Section):
@@ -22,7 +34,14 @@ class EvaluationSettings(Section):
     dev_qrels: Path | None = Field(
         None, description="Judgements for choices (training, export). Unset: qrels/dev.tsv."
     )
-    k: Positive = Field(10, description="Cut-off of recall, nDCG and MRR.")
+    k: Positive = Field(
+        10, description="Results that a search asks for; cut-off of metrics named without @k."
+    )
+    metrics: Annotated[tuple[MetricAtK, ...], Field(min_length=1)] = Field(
+        ("recall", "ndcg", "mrr", "map", "hit_rate"),
+        description="Rows of the comparison: recall, ndcg, mrr, map, precision, f1, hit_rate, each "
+        "at k, or at any cut-off as in recall@100. The gate's metric is always among them.",
+    )
     max_queries: Positive | None = Field(None, description="Judge a random sample this large.")
     resamples: Positive = Field(2000, description="Bootstrap resamples and sign-flip permutations.")
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
@@ -42,7 +61,9 @@ class EvaluationSettings(Section):
 class GateSettings(Section):
     """What a candidate must show before the alias moves."""
 
-    metric: Literal["recall", "ndcg", "mrr"] = Field("recall", description="The judged metric.")
+    metric: MetricAtK = Field(
+        "recall", description="The judged metric: `name`, or `name@k` as in ndcg@10."
+    )
     min_effect: Annotated[float, Field(ge=0)] = Field(
         0.05, description="Relative gain over live that must be shown (superiority)."
     )

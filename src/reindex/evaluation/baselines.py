@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from reindex.errors import MissingExtra
-from reindex.evaluation.metrics import macro, per_query
+from reindex.evaluation.metrics import depth_of, macro, per_query
 from reindex.evaluation.results import BaselineRow
+from reindex.measures import Measure
 from reindex.protocols import Progress
 from reindex.records import Document, Qrels, Query
 
@@ -29,7 +30,7 @@ def read_texts(
 
 
 def bm25_row(
-    texts: Mapping[str, str], queries: Sequence[Query], qrels: Qrels, k: int
+    texts: Mapping[str, str], queries: Sequence[Query], qrels: Qrels, measures: Sequence[Measure]
 ) -> BaselineRow:
     """BM25 (bm25s, Lucene's variant, k1 = 1.5, b = 0.75, English stop words) over ``texts``.
 
@@ -39,9 +40,9 @@ def bm25_row(
         MissingExtra: bm25s is not installed.
     """
     bm25s = import_bm25s()
-    run = _search(bm25s, texts, queries, k)
-    means = {metric: macro(values) for metric, values in per_query(run, qrels, k=k).items()}
-    return BaselineRow("BM25", recall=means["recall"], ndcg=means["ndcg"], mrr=means["mrr"])
+    run = _search(bm25s, texts, queries, depth_of(measures))
+    scores = per_query(run, qrels, measures)
+    return BaselineRow("BM25", {measure: macro(values) for measure, values in scores.items()})
 
 
 def _search(

@@ -12,7 +12,7 @@ from pathlib import Path
 from reindex.config import EvaluationSettings, GateSettings
 from reindex.errors import ComparisonError
 from reindex.evaluation.baselines import bm25_row, import_bm25s, read_texts
-from reindex.evaluation.metrics import answerable
+from reindex.evaluation.metrics import answerable, depth_of
 from reindex.evaluation.paired import Scored, stage_row, unjudged
 from reindex.evaluation.results import BaselineRow, Comparison, Counts, SubsetReport
 from reindex.evaluation.retrieval import (
@@ -26,6 +26,7 @@ from reindex.evaluation.retrieval import (
 from reindex.evaluation.statistics import judge
 from reindex.evaluation.subset import Subset, dimension_rows, draw_subset, precision_rows
 from reindex.evaluation.variants import read_variants, variant_rows
+from reindex.measures import Measure, parse_measure, parse_measures
 from reindex.protocols import Progress, Store, no_progress
 from reindex.records import Document, Judgements
 
@@ -69,7 +70,9 @@ def compare(  # noqa: PLR0913 (what to compare, how to judge it, what to read be
     variants = read_variants(judged, settings, root)
     if settings.bm25:
         import_bm25s()  # what cannot work fails before the searching starts
-    bench = _Bench(sides, judged, variants, settings, progress)
+    metric = parse_measure(gate.metric, settings.k)
+    measures = parse_measures([*settings.metrics, str(metric)], settings.k)
+    bench = _Bench(sides, judged, variants, settings, measures, progress)
     found = bench.compare(gate, documents)
     return replace(found, seconds=time.perf_counter() - started)
 
@@ -94,36 +97,43 @@ class _Bench:
     judged: Judgements
     variants: Mapping[str, Judgements]
     settings: EvaluationSettings
+    measures: tuple[Measure, ...]
     progress: Progress
 
     def compare(self, gate: GateSettings, documents: Documents | None) -> Comparison:
         """Measure everything, then put it together."""
         settings, k, judged = self.settings, self.settings.k, self.judged
         missing = self._missing()
-        runs = [runs_of(side, judged.queries, k, self.progress) for side in self.sides]
-        scored = Scored.of(judged, runs[0].served, runs[1].served, settings)
-        difference = scored.difference(gate.metric)
+        metric = str(parse_measure(gate.metric, k))
+        runs = [
+            runs_of(side, judged.queries, k, self.progress, depth=depth_of(self.measures))
+            for side in self.sides
+        ]
+        scored = Scored.of(judged, runs[0], runs[1], self.measures, settings)
+        difference = scored.difference(metric)
         outcome = judge(difference, mode=gate.mode, min_effect=gate.min_effect, margin=gate.margin)
         latency = measure_latency(*self.sides, judged.queries, k, self.progress)
         subset, texts = self._subset(documents)
-        wins, losses = scored.examples(gate.metric)
+        wins, losses = scored.examples(metric)
         return Comparison(
             live=self.sides[0].record(),
             candidate=self.sides[1].record(),
-            metric=gate.metric,
+            metric=metric,
             verdict=outcome.verdict,
             reason=outcome.reason,
             k=k,
             queries=len(judged.queries),
             groups=difference.groups,
             metrics=scored.rows,
-            live_stage=stage_row(scored.live["recall"], runs[0].exact, judged.qrels, k),
-            candidate_stage=stage_row(scored.candidate["recall"], runs[1].exact, judged.qrels, k),
+            live_stage=stage_row(runs[0], judged.qrels),
+            candidate_stage=stage_row(runs[1], judged.qrels),
             live_latency=latency[0],
             candidate_latency=latency[1],
             subset=self._subset_report(subset, texts),
             baselines=self._baselines(texts),
-            variants=variant_rows(self.sides, self.variants, settings, self.progress),
+            variants=variant_rows(
+                self.sides, self.variants, self.measures, settings, self.progress
+            ),
             unjudged=unjudged(runs[0].served, runs[1].served, judged.qrels),
             missing=missing,
             wins=wins,
@@ -163,12 +173,12 @@ class _Bench:
         if not subset.queries:
             return None
         live, candidate = self.sides
-        load, k = candidate.side.fp32, self.settings.k
+        load = candidate.side.fp32
         return SubsetReport(
             documents=len(subset.documents),
             queries=len(subset.queries),
-            dimensions=dimension_rows(live, candidate, subset, k),
-            precision=precision_rows(candidate, load(), subset, texts, k, self.progress)
+            dimensions=dimension_rows(live, candidate, subset, self.settings.k),
+            precision=precision_rows(candidate, load(), subset, texts, self.measures, self.progress)
             if load and texts
             else (),
         )
@@ -177,7 +187,7 @@ class _Bench:
         if not self.settings.bm25 or not texts:
             return ()
         self.progress("BM25", 0, None)
-        return (bm25_row(texts, self.judged.queries, self.judged.qrels, self.settings.k),)
+        return (bm25_row(texts, self.judged.queries, self.judged.qrels, self.measures),)
 
     def _warnings(self, missing: Counts, subset: Subset, texts: dict[str, str]) -> Iterator[str]:
         for opened, count in zip(self.sides, (missing.live, missing.candidate), strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reindex.config import EvaluationSettings
-from reindex.evaluation.metrics import METRICS, Metric, Run, macro, per_query
+from reindex.evaluation.metrics import Run, Scores, macro, per_query
 from reindex.evaluation.results import Counts, Example, MetricRow, StageRow
+from reindex.evaluation.retrieval import Runs
 from reindex.evaluation.statistics import PairedDifference, group_queries, paired_difference
+from reindex.measures import Measure
 from reindex.records import Judgements, Qrels
 
 EXAMPLES = 20
-Scores = dict[str, dict[str, float]]
-"""metric -> query id -> value."""
 
 
 @dataclass(frozen=True)
@@ -31,23 +31,28 @@ class Scored:
 
     @classmethod
     def of(
-        cls, judged: Judgements, live: Run, candidate: Run, settings: EvaluationSettings
+        cls,
+        judged: Judgements,
+        live: Runs,
+        candidate: Runs,
+        measures: Sequence[Measure],
+        settings: EvaluationSettings,
     ) -> Scored:
         """Score two runs."""
-        scores = [per_query(run, judged.qrels, k=settings.k) for run in (live, candidate)]
+        scores = [score_runs(runs, judged.qrels, measures) for runs in (live, candidate)]
         return cls(judged, scores[0], scores[1], settings)
 
     @cached_property
     def rows(self) -> tuple[MetricRow, ...]:
         """Every metric's paired difference, resampled by group."""
         groups = group_queries(self.judged)
-        return tuple(MetricRow(metric, self._difference(metric, groups)) for metric in METRICS)
+        return tuple(MetricRow(metric, self._difference(metric, groups)) for metric in self.live)
 
-    def difference(self, metric: Metric) -> PairedDifference:
-        """The difference of one metric."""
+    def difference(self, metric: str) -> PairedDifference:
+        """The difference of one measure (``ndcg@10``)."""
         return next(row.difference for row in self.rows if row.name == metric)
 
-    def _difference(self, metric: Metric, groups: NDArray[np.int64]) -> PairedDifference:
+    def _difference(self, metric: str, groups: NDArray[np.int64]) -> PairedDifference:
         live, candidate = (
             np.array([side[metric][query.id] for query in self.judged.queries])
             for side in (self.live, self.candidate)
@@ -61,7 +66,7 @@ class Scored:
             seed=self.settings.seed,
         )
 
-    def examples(self, metric: Metric) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    def examples(self, metric: str) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
         """The biggest wins and the biggest losses of the candidate, biggest first."""
         live, candidate = self.live[metric], self.candidate[metric]
         made = [
@@ -74,13 +79,13 @@ class Scored:
         return tuple(wins[:EXAMPLES]), tuple(losses[:EXAMPLES])
 
     def pairs(self) -> dict[str, dict[str, tuple[float, float]]]:
-        """metric -> query id -> (live, candidate)."""
+        """measure -> query id -> (live, candidate)."""
         return {
             metric: {
                 query.id: (self.live[metric][query.id], self.candidate[metric][query.id])
                 for query in self.judged.queries
             }
-            for metric in METRICS
+            for metric in self.live
         }
 
 
@@ -98,7 +103,18 @@ def unjudged(live: Run, candidate: Run, qrels: Qrels) -> Counts:
     return Counts(counts[0], counts[1], of=max(results))
 
 
-def stage_row(served: Mapping[str, float], exact: Run, qrels: Qrels, k: int) -> StageRow:
-    """Recall of search as it serves (per query), against that of exact search."""
-    got, full = macro(served), macro(per_query(exact, qrels, k=k)["recall"])
+def stage_row(runs: Runs, qrels: Qrels) -> StageRow:
+    """Recall of search as it serves, against that of exact search."""
+    recall = Measure("recall", runs.k)
+    got, full = (
+        macro(per_query(run, qrels, [recall])[str(recall)]) for run in (runs.served, runs.exact)
+    )
     return StageRow(exact=full, served=got, loss=1 - got / full if full else 0.0)
+
+
+def score_runs(runs: Runs, qrels: Qrels, measures: Sequence[Measure]) -> Scores:
+    """Every measure of search as served, each on the run of a search that is asked for so many."""
+    near = per_query(runs.served, qrels, [one for one in measures if one.k <= runs.k])
+    far = per_query(runs.deep, qrels, [one for one in measures if one.k > runs.k])
+    both = near | far
+    return {str(measure): both[str(measure)] for measure in measures}

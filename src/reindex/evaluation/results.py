@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reindex.evaluation.metrics import Metric
+from reindex.errors import ComparisonError
 from reindex.evaluation.resampling import PairedDifference
 from reindex.evaluation.statistics import Verdict
+from reindex.evaluation.stored import with_cut_offs
+from reindex.measures import parse_measure
 from reindex.plain import from_plain, to_plain
 from reindex.records import Layout
 
@@ -31,9 +33,9 @@ class SideRecord:
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:
-    """A metric at k, live against candidate."""
+    """A metric at k (``ndcg@10``), live against candidate."""
 
-    name: Metric
+    name: str
     difference: PairedDifference
 
 
@@ -78,7 +80,7 @@ class PrecisionRow:
     ``change`` is relative to fp32: -0.005 is half a percent lost.
     """
 
-    name: Metric
+    name: str
     fp32: float
     served: float
     change: float
@@ -96,12 +98,10 @@ class SubsetReport:
 
 @dataclass(frozen=True, slots=True)
 class BaselineRow:
-    """Another retriever on the same queries and documents."""
+    """Another retriever on the same queries and documents; ``means`` is measure -> mean."""
 
     name: str
-    recall: float
-    ndcg: float
-    mrr: float
+    means: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +137,15 @@ class Comparison:
     """Live and candidate on the same judged queries.
 
     ``metrics``, ``scores``, ``wins`` and ``losses`` are of search as it serves: two-stage where
-    the collection is laid out for it. ``unjudged`` counts results within the first k that nobody
+    the collection is laid out for it. Metrics are named with their cut-off, ``ndcg@10``; ``k`` is
+    how many results serving asks for. ``unjudged`` counts results within the first k that nobody
     judged, ``missing`` relevant documents that a collection lacks. ``scores`` is metric -> query
     id -> (live, candidate). ``judged_set`` identifies queries and judgements (sha256).
     """
 
     live: SideRecord
     candidate: SideRecord
-    metric: Metric
+    metric: str
     verdict: Verdict
     reason: str
     k: int
@@ -170,9 +171,25 @@ class Comparison:
     warnings: tuple[str, ...] = ()
     scores: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
 
-    def row(self, metric: Metric) -> PairedDifference:
-        """The difference of one metric."""
-        return next(row.difference for row in self.metrics if row.name == metric)
+    def row(self, metric: str) -> PairedDifference:
+        """The difference of one metric: ``ndcg@10``, or ``ndcg`` for the comparison's own k.
+
+        Raises:
+            ValueError: there is no such metric.
+            ComparisonError: it was not measured.
+        """
+        return self.metric_row(metric).difference
+
+    def metric_row(self, metric: str) -> MetricRow:
+        """The whole row of one metric, named as for `row`, which raises the same."""
+        name = str(parse_measure(metric, self.k))
+        for row in self.metrics:
+            if row.name == name:
+                return row
+        raise ComparisonError(
+            f"This comparison has no {name}; it has {', '.join(row.name for row in self.metrics)}. "
+            "Name it in evaluation.metrics, or as gate.metric, and compare again."
+        )
 
     @property
     def judged(self) -> PairedDifference:
@@ -191,6 +208,9 @@ class Comparison:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Comparison:
-        """Read what ``as_dict`` wrote, with or without ``scores``; unknown keys are skipped."""
-        read: Comparison = from_plain(cls, raw)
+        """Read what ``as_dict`` wrote, with or without ``scores``; unknown keys are skipped.
+
+        Older comparisons named metrics without their cut-off: there it is the comparison's k.
+        """
+        read: Comparison = from_plain(cls, with_cut_offs(raw))
         return read

@@ -115,22 +115,46 @@ def _short(space: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Two runs of one side (query id -> document ids, best first)."""
+    """Runs of one side (query id -> document ids, best first).
 
+    ``served`` is what a search for ``k`` results finds, ``deep`` one for more, where a metric looks
+    further (empty otherwise). They are two searches, for the first stage of the deeper one has more
+    candidates, so that its first k may be better than what serving gives. ``exact`` is as deep as
+    the deeper.
+    """
+
+    k: int
     served: dict[str, list[str]]
     exact: dict[str, list[str]]
+    deep: dict[str, list[str]]
 
 
 def runs_of(
-    opened: OpenSide, queries: Sequence[Query], k: int, progress: Progress, *, exact: bool = True
+    opened: OpenSide,
+    queries: Sequence[Query],
+    k: int,
+    progress: Progress,
+    *,
+    depth: int = 0,
+    exact: bool = True,
 ) -> Runs:
-    """Search as served and, where ``exact``, exactly too (the run is empty otherwise)."""
+    """Search for k results as served, for ``depth`` where that is more, and exactly if ``exact``.
+
+    A run that was not asked for is empty.
+    """
     ids = [query.id for query in queries]
     vectors = opened.side.encoder.encode_queries([query.text for query in queries])
-    plans = [opened.plan(k), *([SearchPlan(k=k, exact=True)] if exact else [])]
+    plans = {"served": opened.plan(k)}
+    if depth > k:
+        plans["deep"] = opened.plan(depth)
+    if exact:
+        plans["exact"] = SearchPlan(k=max(k, depth), exact=True)
     tick = _ticker(progress, f"searching {opened.side.collection}", len(plans) * len(ids))
-    found = [dict(zip(ids, opened.search(vectors, plan, tick), strict=True)) for plan in plans]
-    return Runs(served=found[0], exact=found[1] if exact else {})
+    found = {
+        name: dict(zip(ids, opened.search(vectors, plan, tick), strict=True))
+        for name, plan in plans.items()
+    }
+    return Runs(k, found["served"], found.get("exact", {}), found.get("deep", {}))
 
 
 def _ticker(progress: Progress, stage: str, total: int) -> Callable[[], None]:

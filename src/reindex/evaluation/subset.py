@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reindex.errors import SpaceMismatch
-from reindex.evaluation.metrics import METRICS, answerable, macro, per_query
+from reindex.evaluation.metrics import Scores, answerable, depth_of, macro, per_query
 from reindex.evaluation.results import DimensionRow, PrecisionRow
 from reindex.evaluation.retrieval import RETRIEVE_BATCH, OpenSide, document_id, locate
+from reindex.measures import Measure
 from reindex.protocols import Encoder, Progress
 from reindex.records import Judgements, PointId, Qrels, Query, Vector
 
@@ -172,10 +173,10 @@ def precision_rows(
     fp32: Encoder,
     subset: Subset,
     texts: Mapping[str, str],
-    k: int,
+    measures: Sequence[Measure],
     progress: Progress,
 ) -> tuple[PrecisionRow, ...]:
-    """Every metric with the fp32 graph on both sides of the search, against what is stored.
+    """Every measure with the fp32 graph on both sides of the search, against what is stored.
 
     ``texts`` are the embedded texts by document id; documents without one are left out.
 
@@ -192,16 +193,16 @@ def precision_rows(
         return ()
     queries = [query.text for query in part.queries]
     documents = _encode(fp32, [texts[id] for id in part.documents], progress)
-    full = _scores(part, fp32.encode_queries(queries), documents, k)
-    served = _scores(part, candidate.side.encoder.encode_queries(queries), part.candidate, k)
+    full = _scores(part, fp32.encode_queries(queries), documents, measures)
+    served = _scores(part, candidate.side.encoder.encode_queries(queries), part.candidate, measures)
     return tuple(
         PrecisionRow(
-            name=metric,
-            fp32=macro(full[metric]),
-            served=macro(served[metric]),
-            change=_change(macro(full[metric]), macro(served[metric])),
+            name=measure,
+            fp32=macro(full[measure]),
+            served=macro(served[measure]),
+            change=_change(macro(full[measure]), macro(served[measure])),
         )
-        for metric in METRICS
+        for measure in full
     )
 
 
@@ -226,17 +227,18 @@ def truncate(vectors: Vector, dim: int) -> Vector:
 
 
 def _recall(subset: Subset, queries: Vector, documents: Vector, k: int) -> float:
-    return macro(_scores(subset, queries, documents, k)["recall"])
+    recall = Measure("recall", k)
+    return macro(_scores(subset, queries, documents, [recall])[str(recall)])
 
 
 def _scores(
-    subset: Subset, queries: Vector, documents: Vector, k: int
-) -> dict[str, dict[str, float]]:
+    subset: Subset, queries: Vector, documents: Vector, measures: Sequence[Measure]
+) -> Scores:
     """Metrics of brute-force search, in blocks of queries."""
     run: dict[str, list[str]] = {}
     for start in range(0, len(queries), QUERY_BLOCK):
         similar = queries[start : start + QUERY_BLOCK] @ documents.T
-        best = np.argsort(-similar, axis=1, kind="stable")[:, :k]
+        best = np.argsort(-similar, axis=1, kind="stable")[:, : depth_of(measures)]
         for query, row in zip(subset.queries[start : start + QUERY_BLOCK], best, strict=True):
             run[query.id] = [subset.documents[position] for position in row]
-    return per_query(run, subset.qrels, k=k)
+    return per_query(run, subset.qrels, measures)

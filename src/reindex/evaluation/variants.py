@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reindex.config import EvaluationSettings
 from reindex.corpus.judgements import read_queries
 from reindex.errors import ComparisonError
+from reindex.evaluation.metrics import depth_of
 from reindex.evaluation.paired import Scored
 from reindex.evaluation.results import VariantRow
 from reindex.evaluation.retrieval import OpenSide, runs_of
+from reindex.measures import Measure
 from reindex.protocols import Progress
 from reindex.records import Judgements, Query
 
@@ -32,6 +34,7 @@ def read_variants(
 def variant_rows(
     sides: tuple[OpenSide, OpenSide],
     variants: Mapping[str, Judgements],
+    measures: Sequence[Measure],
     settings: EvaluationSettings,
     progress: Progress,
 ) -> tuple[VariantRow, ...]:
@@ -39,10 +42,12 @@ def variant_rows(
     rows = []
     for label, worded in variants.items():
         live, candidate = (
-            runs_of(side, worded.queries, settings.k, progress, exact=False).served
+            runs_of(
+                side, worded.queries, settings.k, progress, depth=depth_of(measures), exact=False
+            )
             for side in sides
         )
-        scored = Scored.of(worded, live, candidate, settings)
+        scored = Scored.of(worded, live, candidate, measures, settings)
         rows.append(VariantRow(label, len(worded.queries), scored.rows))
     return tuple(rows)
 
