@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from reindex.evaluation.metrics import METRICS
 from reindex.evaluation.resampling import paired_difference
 from reindex.evaluation.results import (
     Comparison,
@@ -18,6 +17,7 @@ from reindex.evaluation.results import (
     StageRow,
 )
 
+METRICS = ("recall@10", "ndcg@10", "mrr@10")
 Scores = Sequence[float]
 
 
@@ -30,7 +30,7 @@ def made_comparison(
     d = paired_difference(np.asarray(live, float), np.asarray(candidate, float), numbers)
     pairs = {f"q{i}": pair for i, pair in enumerate(zip(live, candidate, strict=True))}
     given: dict[str, Any] = {
-        "metric": "recall", "verdict": "pass", "reason": "", "k": k, "queries": len(live),
+        "metric": "recall@10", "verdict": "pass", "reason": "", "k": k, "queries": len(live),
         "groups": d.groups, "metrics": tuple(MetricRow(name, d) for name in METRICS),
         "live_stage": StageRow(d.mean_live, d.mean_live, 0.0),
         "candidate_stage": StageRow(d.mean_candidate, d.mean_candidate, 0.0),
