@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from reindex.records import (
@@ -254,9 +254,19 @@ class CarryingStore(Protocol):
         """Create the payload indexes of ``like`` that ``name`` lacks; returns their fields."""
 
     def copy_vectors(
-        self, source: str, target: str, names: Sequence[str], *, page: int = 256
+        self,
+        source: str,
+        target: str,
+        names: Sequence[str],
+        *,
+        page: int = 256,
+        keep: Callable[[StoredPoint], bool] | None = None,
     ) -> Iterator[Copied]:
-        """Copy the vectors ``names`` to the points of ``target`` that have the same ids."""
+        """Copy the vectors ``names`` to the points of ``target`` that have the same ids.
+
+        ``keep``: of which points of the target the vectors stay as they are; with it nothing is
+        removed, only added and overwritten.
+        """
 
 
 class Catalog(Protocol):

@@ -217,9 +217,11 @@ def test_unowned_vectors_are_copied_once_and_kept_in_step() -> None:
     words = models.SparseVector(indices=[3], values=[2.0])
     client.update_vectors("old", [models.PointVectors(id=ids[1], vector={"words": words})])
     client.delete_vectors("old", ["words"], [ids[2]])
-    # an update by us replaces the whole point: its other vectors come back with the next copy
-    store.update("new", points([ids[3]], rows[3:4], rev=2), {ids[3]: stamp(f"doc-{ids[3]}")})
-    assert copied(store) == Copied(written=2, removed=1, unchanged=37, absent=10)
+    # an update by us writes the whole point, its other vectors as they were
+    store.update("new", points([ids[3]], -rows[3:4], rev=2), {ids[3]: stamp(f"doc-{ids[3]}")})
+    assert_same_vectors(client, ids[3:4])
+    store.update("new", points([ids[3]], rows[3:4], rev=3), {ids[3]: stamp(f"doc-{ids[3]}", rev=2)})
+    assert copied(store) == Copied(written=1, removed=1, unchanged=38, absent=10)
     assert_same_vectors(client, ids[:40])
     own = store.retrieve("new", ids[:40], with_vector=True)
     assert_near([own[id].vector for id in ids[:40]], rows[:40])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from typing import Any
 
@@ -88,15 +88,24 @@ def _build(
                 )
                 for source in sources_of(workspace, collection)
             )  # fmt: skip
+        carried = _carry(workspace, collection, job, report)
     except RunStopped as stop:
         _record_stop(workspace, version, job, stop)
         raise
     job.details.update(asdict(report), dead_letters=dead.summary(), **using.details)
-    job.details["carried"] = {"indexes": indexes, **carry_vectors(workspace, collection, job)}
+    job.details["carried"] = {"indexes": indexes, **carried}
     _record(workspace, built, report)
     if _needs_calibration(workspace, collection):
         job.details["calibration"] = _calibrate(workspace, encoder, collection)
     return report
+
+
+def _carry(workspace: Workspace, collection: str, job: Job, report: BuildReport) -> dict[str, Any]:
+    try:
+        return carry_vectors(workspace, collection, job)
+    except RunStopped as stop:
+        stop.report = replace(report, stopped=str(stop), complete=False)
+        raise
 
 
 def _record_stop(workspace: Workspace, version: Version, job: Job, stop: RunStopped) -> None:

@@ -23,6 +23,7 @@ from reindex.promotion import Flip, flip
 from reindex.protocols import DocumentSource
 from reindex.registry.ledger import BuiltCollection, Promotion
 from reindex.registry.sweeps import Sweep, Sweeps
+from reindex.stages.carrying import carry_between
 from reindex.stages.passes import beside_files, one_pass, publish
 from reindex.stages.supervision import Job, collection_lock, supervised
 from reindex.workspace import Workspace
@@ -90,7 +91,11 @@ def catch_up(workspace: Workspace, job: Job, live: str, target: BuiltCollection)
 
 
 def _pass(workspace: Workspace, job: Job, live: str, target: BuiltCollection) -> int:
-    """One pass from the old collection to the new one; returns how many points it changed."""
+    """One pass from the old collection to the new one; returns how many points it changed.
+
+    The vectors that are not ours come last, for all points. They are no drift: what was compared
+    does not look at them.
+    """
     registry = workspace.registry
     with workspace.dead_letters(f"{job.kind}-{job.id}") as dead:
         report = one_pass(
@@ -98,7 +103,7 @@ def _pass(workspace: Workspace, job: Job, live: str, target: BuiltCollection) ->
             job=job, dead=dead, rev=registry.next_rev(),
         )  # fmt: skip
     _count(workspace, target.name, report)
-    return _changed(report)
+    return _changed(report) + carry_between(workspace, live, target.name, job)
 
 
 def between(workspace: Workspace, old: str) -> DocumentSource:
@@ -209,7 +214,10 @@ def _careful_pass(
             target, job=job, dead=dead, rev=sweep.rev, careful=True, allow_deletes=allow_deletes,
         )  # fmt: skip
     _count(workspace, target.name, report)
-    return _changed(report)
+    carried = carry_between(
+        workspace, sweep.from_collection, target.name, job, flipped_rev=sweep.rev
+    )
+    return _changed(report) + carried
 
 
 def sweep_first(workspace: Workspace, *, allow_deletes: bool = False) -> None:

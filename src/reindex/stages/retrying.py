@@ -16,6 +16,7 @@ from reindex.corpus.retrying import (
 from reindex.errors import BuildError
 from reindex.owner.jobs import job
 from reindex.registry.ledger import BuiltCollection, Run
+from reindex.stages.carrying import carry_vectors
 from reindex.stages.passes import one_pass
 from reindex.stages.supervision import Job, collection_lock, supervised
 from reindex.workspace import Workspace
@@ -87,6 +88,7 @@ def _retry(workspace: Workspace, job: Job, run: Run, path: Path, letters: list[L
     encoder = workspace.encoder_into(built)
     with dead:
         report = one_pass(workspace, source, encoder, built, job=job, dead=dead)
+    carry_vectors(workspace, built.name, job)
     again = read_letters(dead.path)
     left = source.untried + again
     _record(workspace, built, run, report, left)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ from reindex.stores.server_models import (
     point_structs,
     search_request,
 )
+from reindex.stores.server_vectors import Keep, OtherVectors
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -96,7 +97,9 @@ class ServerStore:
         connection = Connection(Retry(attempts, sleep), self._forget, ordering)
         self._read, self._write = connection.read, connection.write
         self._carrier = Carrier(client, connection)
+        self._other_vectors = OtherVectors(client, connection)
         self._shapes: dict[str, Shape] = {}
+        self._others: dict[str, tuple[str, ...]] = {}
         self._indexed: set[str] = set()
         self.version = str(self._read(None, client.info).version)
         check_version(self.version)
@@ -195,7 +198,10 @@ class ServerStore:
     def update(
         self, name: str, points: Sequence[Point], seen: Mapping[PointId, Stamp | None]
     ) -> None:
-        """Update-only: overwrites a point only where build and rev are still those of ``seen``."""
+        """Update-only: overwrites a point only where build and rev are still those of ``seen``.
+
+        Vectors that the project does not own stay.
+        """
         from qdrant_client import models
 
         shape = self._shape(name)
@@ -206,7 +212,8 @@ class ServerStore:
             condition = model_filter(requests.unchanged(key))
             for batch in chunks(group, shape.batch):
                 made = point_structs(name, batch, shape)
-                self._write(name, partial(upsert, name, made, update_filter=condition))
+                for part in self._beside(name, made):
+                    self._write(name, partial(upsert, name, part, update_filter=condition))
 
     def update_payload(
         self, name: str, changes: Sequence[PayloadChange], seen: Mapping[PointId, Stamp | None]
@@ -322,14 +329,21 @@ class ServerStore:
         return self._carrier.carry_indexes(name, like)
 
     def copy_vectors(
-        self, source: str, target: str, names: Sequence[str], *, page: int = 256
+        self,
+        source: str,
+        target: str,
+        names: Sequence[str],
+        *,
+        page: int = 256,
+        keep: Keep | None = None,
     ) -> Iterator[Copied]:
         """Copy the vectors ``names`` to the points of ``target`` that have the same ids.
 
         Yields what was done with each page. Idempotent: equal vectors are not written again, so an
-        interrupted copy is simply run again.
+        interrupted copy is simply run again. ``keep``: of which points of the target the vectors
+        stay as they are; with it nothing is removed, only added and overwritten.
         """
-        return self._carrier.copy_vectors(source, target, names, page=page)
+        return self._other_vectors.copy_vectors(source, target, names, page=page, keep=keep)
 
     def close(self) -> None:
         """Close the connection."""
@@ -350,10 +364,17 @@ class ServerStore:
         if name not in self._shapes:
             self._check_exists(name)
             config = self._read(name, partial(self._client.get_collection, name)).config
-            self._shapes[name] = requests.shape_of(
-                name, config.params.vectors, config.metadata or {}
-            )
+            dense, sparse = config.params.vectors, config.params.sparse_vectors or {}
+            shape = requests.shape_of(name, dense, config.metadata or {})
+            named = {*(dense if isinstance(dense, Mapping) else ()), *sparse}
+            self._others[name] = tuple(sorted(named - requests.vectors(shape).keys()))
+            self._shapes[name] = shape
         return self._shapes[name]
+
+    def _beside(self, name: str, made: list[Any]) -> Iterable[list[Any]]:
+        """Points that are about to be overwritten, with those vectors that are not ours."""
+        others = self._others[name]
+        return self._other_vectors.beside(name, made, others) if others else [made]
 
     def _check_exists(self, name: str) -> None:
         if name not in self.collections():

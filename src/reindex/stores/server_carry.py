@@ -1,30 +1,26 @@
 """Collections of a server as they are, and what a new one takes over from an old one.
 
 Carried: shards, replicas, write consistency, HNSW, optimizer, quantization, storage and strict-mode
-settings, payload indexes, and the vectors that the project does not own (sparse, images), with
-their configuration and their values.
+settings, payload indexes, and the configuration of the vectors that the project does not own
+(sparse, images). Their values: `server_vectors`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from reindex.errors import StoreError
 from reindex.records import (
     PREFIX_VECTOR,
     STAMP_KEY,
     CollectionDescription,
-    Copied,
     Placement,
-    PointId,
     VectorDescription,
 )
 from reindex.stores import server_requests as requests
-from reindex.stores.layout import FULL_VECTOR, Shape, chunks
+from reindex.stores.layout import FULL_VECTOR, Shape
 from reindex.stores.server_connection import Connection
 
 if TYPE_CHECKING:
@@ -51,12 +47,10 @@ OF_A_VECTOR = ("hnsw_config", "quantization_config", "on_disk", "memory")
 DEFAULT_PLACEMENT = Placement()
 
 FLOATS = ("float32", "float16")
-_ROUNDING = 1e-4
-"""Relative: a server brings the vectors of a cosine collection to unit length once more."""
 
 
 class Carrier:
-    """Describes collections and copies what belongs to others. Part of `ServerStore`."""
+    """Describes collections and creates payload indexes. Part of `ServerStore`."""
 
     def __init__(self, client: QdrantClient, connection: Connection) -> None:
         self._client = client
@@ -115,68 +109,6 @@ class Carrier:
             create = partial(self._client.create_payload_index, name, field, schema)
             self._write(name, create)
         return missing
-
-    def copy_vectors(
-        self, source: str, target: str, names: Sequence[str], *, page: int
-    ) -> Iterator[Copied]:
-        """Page by page, make the vectors ``names`` of equal ids in ``target`` those of ``source``.
-
-        The target's points stay otherwise as they are, and none is created.
-        """
-        offset: Any = None
-        while names:
-            ask = partial(
-                self._client.scroll, source, limit=page, offset=offset, with_payload=False,
-                with_vectors=list(names),
-            )  # fmt: skip
-            records, offset = self._read(source, ask)
-            yield self._copy_page(target, _by_id(records), names)
-            if offset is None:
-                return
-
-    def _copy_page(
-        self, target: str, wanted: Mapping[PointId, dict[str, Any]], names: Sequence[str]
-    ) -> Copied:
-        there = self._vectors_of(target, list(wanted), names)
-        writes, removals = _changes(wanted, there)
-        try:
-            self._apply(target, writes, removals)
-        except StoreError:
-            # the server writes the others and then complains of a point that went meanwhile
-            left = self._vectors_of(target, list(there), names)
-            if len(left) == len(there):
-                raise
-            there = left
-            writes, removals = _changes(wanted, there)
-            self._apply(target, writes, removals)
-        changed = len(writes.keys() | removals.keys())
-        return Copied(
-            len(writes), len(there) - changed, len(removals.keys() - writes.keys()),
-            len(wanted) - len(there),
-        )  # fmt: skip
-
-    def _vectors_of(
-        self, name: str, ids: list[PointId], names: Sequence[str]
-    ) -> dict[PointId, dict[str, Any]]:
-        ask = partial(
-            self._client.retrieve, name, ids, with_payload=False, with_vectors=list(names)
-        )
-        return _by_id(self._read(name, ask))
-
-    def _apply(
-        self,
-        target: str,
-        writes: Mapping[PointId, dict[str, Any]],
-        removals: Mapping[PointId, tuple[str, ...]],
-    ) -> None:
-        from qdrant_client import models
-
-        made = [models.PointVectors(id=id, vector=vector) for id, vector in writes.items()]
-        for batch in chunks(made, 128):
-            self._write(target, partial(self._client.update_vectors, target, list(batch)))
-        for gone in set(removals.values()):
-            ids: list[Any] = [id for id, names in removals.items() if names == gone]
-            self._write(target, partial(self._client.delete_vectors, target, list(gone), ids))
 
 
 _CREATED_WITH = (
@@ -301,47 +233,6 @@ def _problems(info: models.CollectionInfo) -> Iterator[str]:
         yield str(warning.message)
     if str(getattr(info.config.params.sharding_method, "value", "")) == "custom":
         yield "custom sharding: reindex writes without shard keys, which such collections refuse"
-
-
-def _changes(
-    wanted: Mapping[PointId, dict[str, Any]], there: Mapping[PointId, dict[str, Any]]
-) -> tuple[dict[PointId, dict[str, Any]], dict[PointId, tuple[str, ...]]]:
-    """What differs: vectors to write, and names of vectors that the source has no more."""
-    writes: dict[PointId, dict[str, Any]] = {}
-    removals: dict[PointId, tuple[str, ...]] = {}
-    for id, has in there.items():
-        other = {name: v for name, v in wanted[id].items() if not _equal(v, has.get(name))}
-        gone = tuple(sorted(has.keys() - wanted[id].keys()))
-        if other:
-            writes[id] = other
-        if gone:
-            removals[id] = gone
-    return writes, removals
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if other is None or type(one) is not type(other):
-        return False
-    if hasattr(one, "indices"):
-        mine, theirs = (dict(zip(v.indices, v.values, strict=True)) for v in (one, other))
-        if mine.keys() != theirs.keys():
-            return False
-        one, other = list(mine.values()), [theirs[index] for index in mine]
-    first, second = np.asarray(one, np.float32), np.asarray(other, np.float32)
-    return first.shape == second.shape and bool(
-        np.allclose(first, second, rtol=_ROUNDING, atol=1e-6)
-    )
-
-
-def _by_id(records: Sequence[Any]) -> dict[PointId, dict[str, Any]]:
-    return {record.id: _named(record.vector) for record in records}
-
-
-def _named(vector: Any) -> dict[str, Any]:
-    """What a read gives for vectors: a dict of named ones, the unnamed one alone, or nothing."""
-    if vector is None:
-        return {}
-    return dict(vector) if isinstance(vector, Mapping) else {FULL_VECTOR: vector}
 
 
 def _json(model: Any) -> dict[str, Any]:
