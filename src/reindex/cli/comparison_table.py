@@ -6,17 +6,19 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
+from reindex.cli.agreement_table import agreement_parts
+from reindex.cli.sheets import NOTHING, Sheet
+from reindex.cli.sheets import line as _line
+from reindex.cli.sheets import sheet as _table
 from reindex.evaluation.statistics import percent, percent_range
 from reindex.measures import label
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.console import Console, RenderableType
 
     from reindex.evaluation.resampling import PairedDifference
     from reindex.evaluation.results import (
@@ -33,23 +35,6 @@ VERDICTS = {
     "inconclusive": ("INCONCLUSIVE", "bold yellow"),
 }
 SHOWN_EXAMPLES = 5
-NOTHING = "–"
-
-
-class Sheet:
-    """A table under its title, which may be wider than the table."""
-
-    def __init__(self, title: str, table: Table) -> None:
-        self.title, self.table = title, table
-
-    def add_row(self, *cells: str) -> None:
-        """Add a row of text."""
-        self.table.add_row(*(Text(cell) for cell in cells))
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Text()
-        yield Text(self.title, style="bold")
-        yield Padding(self.table, (0, 0, 0, 2))
 
 
 def render_comparison(comparison: Comparison, console: Console) -> None:
@@ -205,6 +190,10 @@ def _variants(c: Comparison) -> Iterator[RenderableType]:
     yield table
 
 
+def _agreement(c: Comparison) -> Iterable[RenderableType]:
+    return agreement_parts(c.agreement) if c.agreement else ()
+
+
 def _examples(c: Comparison) -> Iterator[RenderableType]:
     for title, examples in (("Biggest wins", c.wins), ("Biggest losses", c.losses)):
         if examples:
@@ -236,21 +225,9 @@ SECTIONS: tuple[Callable[[Comparison], Iterable[RenderableType]], ...] = (
     _subset,
     _baselines,
     _variants,
+    _agreement,
     _examples,
 )
-
-
-def _table(title: str, first: str, *heads: str) -> Sheet:
-    """Figures keep their width; only the first column gives way on a narrow screen."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column(first)
-    for head in heads:
-        table.add_column(head, justify="right", no_wrap=True)
-    return Sheet(title, table)
-
-
-def _line(text: str) -> RenderableType:
-    return Padding(Text(text, style="dim"), (0, 0, 0, 2))
 
 
 def _share(part: int, whole: int) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from reindex.config import EvaluationSettings, GateSettings
 from reindex.errors import ComparisonError
+from reindex.evaluation.agreement import agreement
 from reindex.evaluation.baselines import bm25_row, import_bm25s, read_texts
 from reindex.evaluation.metrics import answerable, depth_of
 from reindex.evaluation.paired import Scored, stage_row, unjudged
@@ -145,6 +146,15 @@ class _Bench:
             note=settings.note,
             warnings=tuple(self._warnings(missing, subset, texts)),
             scores=scored.pairs(),
+            agreement=agreement(
+                runs[0].scores,
+                runs[1].scores,
+                scored.groups,
+                k=k,
+                confidence=settings.confidence,
+                resamples=settings.resamples,
+                seed=settings.seed,
+            ),
         )
 
     def _missing(self) -> Counts:

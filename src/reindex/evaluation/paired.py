@@ -43,10 +43,16 @@ class Scored:
         return cls(judged, scores[0], scores[1], settings)
 
     @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """Each judged query's group, in their order."""
+        return group_queries(self.judged)
+
+    @cached_property
     def rows(self) -> tuple[MetricRow, ...]:
         """Every metric's paired difference, resampled by group."""
-        groups = group_queries(self.judged)
-        return tuple(MetricRow(metric, self._difference(metric, groups)) for metric in self.live)
+        return tuple(
+            MetricRow(metric, self._difference(metric, self.groups)) for metric in self.live
+        )
 
     def difference(self, metric: str) -> PairedDifference:
         """The difference of one measure (``ndcg@10``)."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reindex.errors import ComparisonError
+from reindex.evaluation.agreement import Agreement
 from reindex.evaluation.resampling import PairedDifference
 from reindex.evaluation.statistics import Verdict
 from reindex.evaluation.stored import with_cut_offs
@@ -170,6 +171,7 @@ class Comparison:
     note: str = ""
     warnings: tuple[str, ...] = ()
     scores: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
+    agreement: Agreement | None = None
 
     def row(self, metric: str) -> PairedDifference:
         """The difference of one metric: ``ndcg@10``, or ``ndcg`` for the comparison's own k.

@@ -59,12 +59,14 @@ class OpenSide:
 
     def search(
         self, vectors: Vector, plan: SearchPlan, tick: Callable[[], None] = lambda: None
-    ) -> list[list[str]]:
-        """Document ids, best first, for each query vector of ``(n, dim)``."""
+    ) -> list[dict[str, float]]:
+        """Document -> score, best first, for each query vector of ``(n, dim)``."""
         found = []
         for vector in vectors:
-            hits = self.store.search(self.side.collection, vector, plan)
-            found.append([str(hit.id) for hit in hits])
+            scores: dict[str, float] = {}
+            for hit in self.store.search(self.side.collection, vector, plan):
+                scores.setdefault(str(hit.id), hit.score)  # listed twice, its better rank counts
+            found.append(scores)
             tick()
         return found
 
@@ -120,13 +122,14 @@ class Runs:
     ``served`` is what a search for ``k`` results finds, ``deep`` one for more, where a metric looks
     further (empty otherwise). They are two searches, for the first stage of the deeper one has more
     candidates, so that its first k may be better than what serving gives. ``exact`` is as deep as
-    the deeper.
+    the deeper. ``scores`` are those of the served run: query id -> document -> score.
     """
 
     k: int
     served: dict[str, list[str]]
     exact: dict[str, list[str]]
     deep: dict[str, list[str]]
+    scores: dict[str, dict[str, float]]
 
 
 def runs_of(
@@ -154,7 +157,12 @@ def runs_of(
         name: dict(zip(ids, opened.search(vectors, plan, tick), strict=True))
         for name, plan in plans.items()
     }
-    return Runs(k, found["served"], found.get("exact", {}), found.get("deep", {}))
+    ranked = {
+        name: {query: list(scores) for query, scores in run.items()} for name, run in found.items()
+    }
+    return Runs(
+        k, ranked["served"], ranked.get("exact", {}), ranked.get("deep", {}), found["served"]
+    )
 
 
 def _ticker(progress: Progress, stage: str, total: int) -> Callable[[], None]:
