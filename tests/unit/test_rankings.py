@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reindex.evaluation.agreement import agreement
+from reindex.evaluation.agreement import agreement, agreement_figures
 from reindex.evaluation.rankings import kendall_tau, overlap, rank_biased_overlap
 
 rankings = st.lists(st.sampled_from("abcdefghijkl"), unique=True, max_size=10)
@@ -103,6 +103,9 @@ def test_agreement_counts_what_a_reader_would_count() -> None:
     assert (found.tau.mean, found.tau.queries) == (0.0, 2)
     assert found.live_scores.empty == 1
     assert found.live_scores.first[2] == pytest.approx(0.8)
+    figures = {figure.name: figure for figure in agreement_figures(found)}
+    assert figures["overlap@2"].value == pytest.approx(0.5)
+    assert figures["agreement.disjoint_share"].value == 0.5
     assert found.thresholds[2] == pytest.approx((0.5, 0.6, 0.5))
 
 

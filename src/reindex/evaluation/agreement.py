@@ -5,12 +5,13 @@ None of this says which side is better. It says how much an application will not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reindex.evaluation.figure import Figure
 from reindex.evaluation.rankings import kendall_tau, overlap, rank_biased_overlap
 from reindex.evaluation.resampling import paired_difference
 
@@ -152,3 +153,26 @@ def _profile(results: Sequence[Scores]) -> ScoreProfile:
 
 def _quantiles(values: NDArray[np.float64]) -> tuple[float, ...]:
     return tuple(float(item) for item in np.quantile(values, QUANTILES)) if len(values) else ()
+
+
+def agreement_figures(found: Agreement | None) -> Iterator[Figure]:
+    """What the gate language may ask for, e.g. ``overlap@10`` or ``agreement.identical_share``."""
+    if found is None:
+        return
+    for name, likeness, sentence in (
+        ("overlap", found.overlap, "Share of the first k results that live and candidate share."),
+        ("rbo", found.rbo, "Rank-biased overlap of the first k results, p = 0.9."),
+        ("tau", found.tau, "Kendall's tau-b of the results that both sides hold."),
+    ):
+        if likeness is not None:
+            yield Figure(
+                f"{name}@{found.k}", likeness.mean, "", sentence,
+                likeness.low, likeness.high, likeness.confidence,
+            )  # fmt: skip
+    for name, count, sentence in (
+        ("identical", found.identical, "Queries with the same results in the same order."),
+        ("same_first", found.same_first, "Queries with the same best result."),
+        ("disjoint", found.disjoint, "Queries whose results have none in common."),
+        ("empty", found.candidate_scores.empty, "Queries for which the candidate finds nothing."),
+    ):
+        yield Figure(f"agreement.{name}_share", count / found.queries, "%", sentence)

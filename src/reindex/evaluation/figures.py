@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from reindex.evaluation.agreement import agreement_figures
 from reindex.evaluation.figure import Figure, quoted
 from reindex.evaluation.results import Comparison, Counts, Latency, MetricRow, StageRow
 
@@ -147,5 +148,6 @@ CONTRIBUTORS: tuple[Callable[[Comparison], Iterable[Figure]], ...] = (
     _stages,
     _subset,
     _variants,
+    lambda c: agreement_figures(c.agreement),
 )
 """Each gives a part of the namespace; one line adds yours."""
