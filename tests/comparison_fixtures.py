@@ -53,11 +53,14 @@ def _unit(vectors: NDArray[np.floating[Any]]) -> Vector:
 class WordEncoder:
     """Sums word vectors. ``known``: the share of synonyms (s12 for w12) that it understands.
 
-    ``rounded`` vectors lie on a coarse grid, as a quantized model's are near their originals.
+    ``rounded`` vectors lie on a coarse grid of ``1 / grid``, as a quantized model's are near
+    their originals.
     """
 
-    def __init__(self, known: float, *, rounded: bool = True, dim: int = DIM) -> None:
-        self.known, self.rounded, self.dim = known, rounded, dim
+    def __init__(
+        self, known: float, *, rounded: bool = True, dim: int = DIM, grid: int = 64
+    ) -> None:
+        self.known, self.rounded, self.dim, self.grid = known, rounded, dim, grid
         self.space = f"words-{known}-{dim}"
         self.encoding = f"{self.space}-{'int8' if rounded else 'fp32'}"
         self.texts = 0
@@ -65,7 +68,7 @@ class WordEncoder:
     def encode_documents(self, texts: Sequence[str]) -> Vector:
         self.texts += len(texts)
         vectors = _unit(np.stack([self._sum(text) for text in texts])[:, : self.dim])
-        return _unit(np.round(vectors * 64) / 64) if self.rounded else vectors
+        return _unit(np.round(vectors * self.grid) / self.grid) if self.rounded else vectors
 
     def encode_queries(self, texts: Sequence[str]) -> Vector:
         return self.encode_documents(texts)
@@ -90,13 +93,13 @@ class World:
     def build(
         self, version: str, encoder: WordEncoder, *, layout: Layout = "two-stage",
         documents: Sequence[Document] | None = None, oversampling: int = 20,
-        dims: tuple[int, ...] = (DIM, 32, PREFIX),
+        prefix: int = PREFIX, dims: tuple[int, ...] = (DIM, 32, PREFIX),
     ) -> Side:  # fmt: skip
         """A collection of the encoder's vectors, and the side that searches it."""
         name, stored = f"world--{version}", self.documents if documents is None else documents
-        prefix = PREFIX if layout == "two-stage" else None
+        first = prefix if layout == "two-stage" else None
         metadata = {"version": version, "space": encoder.space, "build": f"build-{version}"}
-        self.store.create(CollectionSpec(name, encoder.dim, layout, prefix, metadata))
+        self.store.create(CollectionSpec(name, encoder.dim, layout, first, metadata))
         if stored:
             self.store.insert(name, list(_points(stored, encoder, version)))
         return Side(version, name, encoder, oversampling, dims)

@@ -14,6 +14,7 @@ from reindex.cli.agreement_table import agreement_parts
 from reindex.cli.sheets import NOTHING, Sheet
 from reindex.cli.sheets import line as _line
 from reindex.cli.sheets import sheet as _table
+from reindex.cli.steps_table import steps
 from reindex.evaluation.statistics import percent, percent_range
 from reindex.measures import label
 
@@ -222,6 +223,7 @@ def _verdict(c: Comparison) -> RenderableType:
 SECTIONS: tuple[Callable[[Comparison], Iterable[RenderableType]], ...] = (
     _metrics,
     _serving,
+    steps,
     _subset,
     _baselines,
     _variants,

@@ -25,7 +25,15 @@ from reindex.evaluation.retrieval import (
     runs_of,
 )
 from reindex.evaluation.statistics import judge
-from reindex.evaluation.subset import Subset, dimension_rows, draw_subset, precision_rows
+from reindex.evaluation.steps import steps_between
+from reindex.evaluation.subset import (
+    Precision,
+    Subset,
+    dimension_rows,
+    draw_subset,
+    measure_precision,
+    precision_rows,
+)
 from reindex.evaluation.variants import read_variants, variant_rows
 from reindex.measures import Measure, parse_measure, parse_measures
 from reindex.protocols import Progress, Store, no_progress
@@ -105,9 +113,10 @@ class _Bench:
         """Measure everything, then put it together."""
         settings, k, judged = self.settings, self.settings.k, self.judged
         missing = self._missing()
-        metric = str(parse_measure(gate.metric, k))
+        measure = parse_measure(gate.metric, k)
+        metric, depth = str(measure), depth_of(self.measures)
         runs = [
-            runs_of(side, judged.queries, k, self.progress, depth=depth_of(self.measures))
+            runs_of(side, judged.queries, k, self.progress, depth=depth, judged=measure.k)
             for side in self.sides
         ]
         scored = Scored.of(judged, runs[0], runs[1], self.measures, settings)
@@ -115,6 +124,7 @@ class _Bench:
         outcome = judge(difference, mode=gate.mode, min_effect=gate.min_effect, margin=gate.margin)
         latency = measure_latency(*self.sides, judged.queries, k, self.progress)
         subset, texts = self._subset(documents)
+        precision = self._precision(subset, texts)
         wins, losses = scored.examples(metric)
         return Comparison(
             live=self.sides[0].record(),
@@ -130,7 +140,7 @@ class _Bench:
             candidate_stage=stage_row(runs[1], judged.qrels),
             live_latency=latency[0],
             candidate_latency=latency[1],
-            subset=self._subset_report(subset, texts),
+            subset=self._subset_report(subset, precision[1]),
             baselines=self._baselines(texts),
             variants=variant_rows(
                 self.sides, self.variants, self.measures, settings, self.progress
@@ -155,7 +165,15 @@ class _Bench:
                 resamples=settings.resamples,
                 seed=settings.seed,
             ),
+            steps=steps_between(
+                self.sides, runs, precision, judged, scored.groups, measure, settings
+            ),
         )
+
+    @property
+    def _fp32(self) -> bool:
+        """Whether a side has a full-precision graph to be measured against."""
+        return any(opened.side.fp32 for opened in self.sides)
 
     def _missing(self) -> Counts:
         relevant = sorted(
@@ -174,23 +192,28 @@ class _Bench:
         limit, seed = self.settings.subset_documents, self.settings.seed
         self.progress("drawing a subset", 0, None)
         subset = draw_subset(*self.sides, self.judged, limit=limit, seed=seed)
-        if documents is None or not (self.settings.bm25 or self.sides[1].side.fp32):
+        if documents is None or not (self.settings.bm25 or self._fp32):
             return subset, {}
         wanted = None if self.settings.bm25 else frozenset(subset.documents)
         return subset, read_texts(documents(), wanted, self.progress)
 
-    def _subset_report(self, subset: Subset, texts: dict[str, str]) -> SubsetReport | None:
+    def _precision(self, subset: Subset, texts: dict[str, str]) -> list[Precision | None]:
+        """Of both sides: what the graph that serves loses against fp32, on the subset."""
+        vectors = subset.live, subset.candidate
+        return [
+            measure_precision(side, stored, subset, texts, self.measures, self.progress)
+            for side, stored in zip(self.sides, vectors, strict=True)
+        ]
+
+    def _subset_report(self, subset: Subset, precision: Precision | None) -> SubsetReport | None:
         if not subset.queries:
             return None
         live, candidate = self.sides
-        load = candidate.side.fp32
         return SubsetReport(
             documents=len(subset.documents),
             queries=len(subset.queries),
             dimensions=dimension_rows(live, candidate, subset, self.settings.k),
-            precision=precision_rows(candidate, load(), subset, texts, self.measures, self.progress)
-            if load and texts
-            else (),
+            precision=precision_rows(precision),
         )
 
     def _baselines(self, texts: dict[str, str]) -> tuple[BaselineRow, ...]:
@@ -214,7 +237,7 @@ class _Bench:
             )
         if not subset.queries:
             yield "No query's relevant documents fit the subset: its rows are left out."
-        if not texts and (self.settings.bm25 or self.sides[1].side.fp32):
+        if not texts and (self.settings.bm25 or self._fp32):
             yield "The documents' texts were not given: the fp32 and BM25 rows are left out."
 
 

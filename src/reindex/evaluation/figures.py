@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from reindex.evaluation.agreement import agreement_figures
 from reindex.evaluation.figure import Figure, quoted
+from reindex.evaluation.figures_steps import step_figures
 from reindex.evaluation.results import Comparison, Counts, Latency, MetricRow, StageRow
 
 __all__ = ["Figure", "figures"]
@@ -149,5 +150,6 @@ CONTRIBUTORS: tuple[Callable[[Comparison], Iterable[Figure]], ...] = (
     _subset,
     _variants,
     lambda c: agreement_figures(c.agreement),
+    step_figures,
 )
 """Each gives a part of the namespace; one line adds yours."""

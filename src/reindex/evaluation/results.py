@@ -9,6 +9,7 @@ from typing import Any
 from reindex.errors import ComparisonError
 from reindex.evaluation.agreement import Agreement
 from reindex.evaluation.resampling import PairedDifference
+from reindex.evaluation.results_steps import Steps
 from reindex.evaluation.statistics import Verdict
 from reindex.evaluation.stored import with_cut_offs
 from reindex.measures import parse_measure
@@ -172,6 +173,7 @@ class Comparison:
     warnings: tuple[str, ...] = ()
     scores: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
     agreement: Agreement | None = None
+    steps: Steps | None = None
 
     def row(self, metric: str) -> PairedDifference:
         """The difference of one metric: ``ndcg@10``, or ``ndcg`` for the comparison's own k.

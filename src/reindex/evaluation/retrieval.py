@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -123,6 +123,8 @@ class Runs:
     further (empty otherwise). They are two searches, for the first stage of the deeper one has more
     candidates, so that its first k may be better than what serving gives. ``exact`` is as deep as
     the deeper. ``scores`` are those of the served run: query id -> document -> score.
+    ``truncated`` is two-stage search whose first stage scans every prefix: truncation without the
+    approximate index (empty in the single layout).
     """
 
     k: int
@@ -130,6 +132,7 @@ class Runs:
     exact: dict[str, list[str]]
     deep: dict[str, list[str]]
     scores: dict[str, dict[str, float]]
+    truncated: dict[str, list[str]]
 
 
 def runs_of(
@@ -139,11 +142,13 @@ def runs_of(
     progress: Progress,
     *,
     depth: int = 0,
+    judged: int = 0,
     exact: bool = True,
 ) -> Runs:
     """Search for k results as served, for ``depth`` where that is more, and exactly if ``exact``.
 
-    A run that was not asked for is empty.
+    ``judged`` is how far the judged metric looks; ``truncated`` is as the search that it is of. A
+    run that was not asked for is empty.
     """
     ids = [query.id for query in queries]
     vectors = opened.side.encoder.encode_queries([query.text for query in queries])
@@ -152,6 +157,8 @@ def runs_of(
         plans["deep"] = opened.plan(depth)
     if exact:
         plans["exact"] = SearchPlan(k=max(k, depth), exact=True)
+    if exact and plans["served"].two_stage:
+        plans["truncated"] = replace(plans["deep" if judged > k else "served"], exact=True)
     tick = _ticker(progress, f"searching {opened.side.collection}", len(plans) * len(ids))
     found = {
         name: dict(zip(ids, opened.search(vectors, plan, tick), strict=True))
@@ -160,9 +167,8 @@ def runs_of(
     ranked = {
         name: {query: list(scores) for query, scores in run.items()} for name, run in found.items()
     }
-    return Runs(
-        k, ranked["served"], ranked.get("exact", {}), ranked.get("deep", {}), found["served"]
-    )
+    runs = {name: ranked.get(name, {}) for name in ("served", "exact", "deep", "truncated")}
+    return Runs(k, **runs, scores=found["served"])
 
 
 def _ticker(progress: Progress, stage: str, total: int) -> Callable[[], None]:

@@ -17,8 +17,8 @@ from reindex.evaluation.metrics import Scores, answerable, depth_of, macro, per_
 from reindex.evaluation.results import DimensionRow, PrecisionRow
 from reindex.evaluation.retrieval import RETRIEVE_BATCH, OpenSide, document_id, locate
 from reindex.measures import Measure
-from reindex.protocols import Encoder, Progress
-from reindex.records import Judgements, PointId, Qrels, Query, Vector
+from reindex.protocols import Encoder, Progress, RememberingEncoder
+from reindex.records import Judgements, PointId, Qrels, Query, Vector, text_hash
 
 QUERY_BLOCK = 256
 ENCODE_BATCH = 256
@@ -168,41 +168,66 @@ def _column(
     return {dim: (recall, recall / full if full else None) for dim, recall in recalls.items()}
 
 
-def precision_rows(
-    candidate: OpenSide,
-    fp32: Encoder,
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """One side on the subset: the fp32 graph on both sides of the search, and what serves.
+
+    Both map measure -> query id -> value, on the same queries and documents.
+    """
+
+    documents: int
+    fp32: Scores
+    served: Scores
+
+
+def measure_precision(
+    opened: OpenSide,
+    vectors: Vector,
     subset: Subset,
     texts: Mapping[str, str],
     measures: Sequence[Measure],
     progress: Progress,
-) -> tuple[PrecisionRow, ...]:
-    """Every measure with the fp32 graph on both sides of the search, against what is stored.
+) -> Precision | None:
+    """Search the subset in full precision and with the side's stored ``vectors``, both exactly.
 
-    ``texts`` are the embedded texts by document id; documents without one are left out.
+    ``vectors`` is ``(n, dim)`` in the order of ``subset.documents``; ``texts`` are the embedded
+    texts by document id, and documents without one are left out. None without an fp32 graph,
+    texts or queries.
 
     Raises:
-        SpaceMismatch: ``fp32`` is not of the candidate's space.
+        SpaceMismatch: the fp32 graph is not of the side's space.
     """
-    if fp32.space != candidate.side.encoder.space:
-        raise SpaceMismatch(
-            f"The fp32 graph of {candidate.side.version} is of space {fp32.space[:12]}, expected "
-            f"{candidate.side.encoder.space[:12]}: it is another version's. Export it again."
-        )
     part = subset.restricted_to(texts)
-    if not part.queries:
-        return ()
-    queries = [query.text for query in part.queries]
-    documents = _encode(fp32, [texts[id] for id in part.documents], progress)
-    full = _scores(part, fp32.encode_queries(queries), documents, measures)
-    served = _scores(part, candidate.side.encoder.encode_queries(queries), part.candidate, measures)
-    return tuple(
-        PrecisionRow(
-            name=measure,
-            fp32=macro(full[measure]),
-            served=macro(served[measure]),
-            change=_change(macro(full[measure]), macro(served[measure])),
+    if opened.side.fp32 is None or not part.queries:
+        return None
+    fp32 = opened.side.fp32()
+    if fp32.space != opened.side.encoder.space:
+        raise SpaceMismatch(
+            f"The fp32 graph of {opened.side.version} is of space {fp32.space[:12]}, expected "
+            f"{opened.side.encoder.space[:12]}: it is another version's. Export it again."
         )
-        for measure in full
+    rows = [row for row, id in enumerate(subset.documents) if id in texts]
+    queries = [query.text for query in part.queries]
+    progress("embedding in fp32", 0, len(part.documents))
+    documents = _encode(fp32, [texts[id] for id in part.documents], progress)
+    return Precision(
+        documents=len(part.documents),
+        fp32=_scores(part, fp32.encode_queries(queries), documents, measures),
+        served=_scores(part, opened.side.encoder.encode_queries(queries), vectors[rows], measures),
+    )
+
+
+def precision_rows(measured: Precision | None) -> tuple[PrecisionRow, ...]:
+    """Every measure in full precision against what serves; none where it was not measured."""
+    if measured is None:
+        return ()
+    means = {
+        name: (macro(values), macro(measured.served[name]))
+        for name, values in measured.fp32.items()
+    }
+    return tuple(
+        PrecisionRow(name=name, fp32=before, served=after, change=_change(before, after))
+        for name, (before, after) in means.items()
     )
 
 
@@ -213,9 +238,25 @@ def _change(before: float, after: float) -> float:
 def _encode(encoder: Encoder, texts: Sequence[str], progress: Progress) -> Vector:
     parts = []
     for start in range(0, len(texts), ENCODE_BATCH):
-        parts.append(encoder.encode_documents(texts[start : start + ENCODE_BATCH]))
+        parts.append(encode_known(encoder, texts[start : start + ENCODE_BATCH]))
         progress("embedding in fp32", min(start + ENCODE_BATCH, len(texts)), len(texts))
     return np.concatenate(parts)
+
+
+def encode_known(encoder: Encoder, texts: Sequence[str]) -> Vector:
+    """``(n, dim)`` vectors of documents; those that a remembering encoder knows are not computed
+    again, and it gets to know the others.
+    """
+    if not isinstance(encoder, RememberingEncoder):
+        return encoder.encode_documents(texts)
+    hashes = [text_hash(text) for text in texts]
+    known = encoder.recall(hashes)
+    missing = {hash: text for hash, text in zip(hashes, texts, strict=True) if hash not in known}
+    if missing:
+        made = dict(zip(missing, encoder.encode_documents(list(missing.values())), strict=True))
+        encoder.remember(made)
+        known |= made
+    return np.stack([known[hash] for hash in hashes])
 
 
 def truncate(vectors: Vector, dim: int) -> Vector:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import ExitStack
 
 from reindex.corpus.dead_letters import IgnoredLetters
-from reindex.encoder import OnnxEncoder
 from reindex.errors import ComparisonError
 from reindex.evaluation.compare import Comparison, Side, compare
 from reindex.owner.jobs import job
+from reindex.protocols import Encoder
 from reindex.records import Judgements, query_hash
 from reindex.registry.ledger import BuiltCollection, StoredComparison, Version
 from reindex.stages.supervision import supervised
@@ -32,11 +32,11 @@ def compare_with_live(
             "There are no judged queries. Set evaluation.queries and evaluation.qrels in "
             "reindex.toml, or use a BEIR source with queries.jsonl and qrels/test.tsv."
         )
-    with supervised(workspace, "compare", name) as job:
+    with supervised(workspace, "compare", name) as job, ExitStack() as kept:
         result = compare(
             workspace.store,
-            _side(workspace, live),
-            _side(workspace, candidate),
+            _side(workspace, live, kept),
+            _side(workspace, candidate, kept),
             judgements,
             workspace.settings.evaluation,
             workspace.settings.gate,
@@ -73,10 +73,17 @@ def _built(
     return built
 
 
-def _side(workspace: Workspace, built: BuiltCollection) -> Side:
+def _side(workspace: Workspace, built: BuiltCollection, kept: ExitStack) -> Side:
+    """One side. What is embedded in fp32 is remembered for the next comparison, until ``kept``
+    is closed.
+    """
     version = workspace.registry.version(built.version)
     encoder = workspace.encoder(version)
-    fp32: Callable[[], OnnxEncoder] = lambda: workspace.encoder(version, graph="fp32")  # noqa: E731
+
+    def fp32() -> Encoder:
+        full = workspace.encoder(version, graph="fp32")
+        return kept.enter_context(workspace.remembering(full))
+
     return Side(
         version=version.name,
         collection=built.name,
