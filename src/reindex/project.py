@@ -31,6 +31,7 @@ from reindex.workspace import Workspace
 if TYPE_CHECKING:
     from reindex.build import BuildReport
     from reindex.evaluation.compare import Comparison
+    from reindex.evaluation.figure import Figure
     from reindex.indexing import Indexer
     from reindex.inspection.findings import Diagnosis
     from reindex.owner.owning import Owner
@@ -195,6 +196,12 @@ class Project(Workspace):
         from reindex.stages.promoting import promote
 
         return promote(self, version, dry_run=dry_run, force=force, reason=reason)
+
+    def figures(self, version: str) -> list[Figure]:
+        """Every number that the gate may ask of a version, by name."""
+        from reindex.stages.promoting import figures
+
+        return figures(self, version)
 
     def rollback(
         self, version: str | None = None, *, now: bool = False, reason: str = ""

@@ -20,6 +20,12 @@ def test_a_metric_has_its_change_with_interval_and_both_means() -> None:
     assert found["recall@10.difference"].value == pytest.approx(0.25)
 
 
+def test_an_interval_of_few_differences_is_as_wide_as_they_allow() -> None:
+    change = figures(made_comparison([1.0] * 5, [1.0] * 5))["recall@10.change"]
+    # Clopper-Pearson, 0 of 5, 97.5 %
+    assert (change.low, change.high) == pytest.approx((-0.522, 0.522), abs=1e-3)
+
+
 def test_what_was_not_measured_has_no_figure() -> None:
     made = made_comparison(*steps(8, 4))
     assert "two_stage.loss" in figures(made)

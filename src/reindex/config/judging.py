@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from reindex.config.conditions import parse_rule
 from reindex.config.section import Positive, Section, Share
 from reindex.measures import parse_measure
 
@@ -20,6 +21,14 @@ def _metric_name(text: str) -> str:
 
 MetricAtK = Annotated[str, AfterValidator(_metric_name)]
 """``ndcg@10``, or ``ndcg`` for the section's own k."""
+
+
+def _condition(text: str) -> str:
+    parse_rule(text)
+    return text
+
+
+Condition = Annotated[str, AfterValidator(_condition)]
 
 
 class EvaluationSettings(Section):
@@ -87,4 +96,9 @@ class GateSettings(Section):
     )
     max_drift: Share = Field(
         0.01, description="Share of the collection that may have changed since the comparison."
+    )
+    conditions: tuple[Condition, ...] = Field(
+        (),
+        description="More conditions, over any figure of a comparison, in the gate language: "
+        "'ndcg@10.change >= -1% shown'. See docs/promotion.md.",
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reindex.config import EvaluationSettings, GateSettings
+from reindex.config.conditions import measures_in
 from reindex.errors import ComparisonError
 from reindex.evaluation.agreement import agreement
 from reindex.evaluation.baselines import bm25_row, import_bm25s, read_texts
@@ -80,7 +81,8 @@ def compare(  # noqa: PLR0913 (what to compare, how to judge it, what to read be
     if settings.bm25:
         import_bm25s()  # what cannot work fails before the searching starts
     metric = parse_measure(gate.metric, settings.k)
-    measures = parse_measures([*settings.metrics, str(metric)], settings.k)
+    asked = [*settings.metrics, str(metric), *measures_in(gate.conditions)]
+    measures = parse_measures(asked, settings.k)
     bench = _Bench(sides, judged, variants, settings, measures, progress)
     found = bench.compare(gate, documents)
     return replace(found, seconds=time.perf_counter() - started)

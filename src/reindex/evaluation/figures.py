@@ -12,6 +12,7 @@ from reindex.evaluation.agreement import agreement_figures
 from reindex.evaluation.figure import Figure, quoted
 from reindex.evaluation.figures_steps import step_figures
 from reindex.evaluation.results import Comparison, Counts, Latency, MetricRow, StageRow
+from reindex.evaluation.statistics import cautious_interval
 
 __all__ = ["Figure", "figures"]
 
@@ -27,24 +28,20 @@ def figures(comparison: Comparison, *more: Iterable[Figure]) -> Mapping[str, Fig
 
 def _metrics(c: Comparison) -> Iterator[Figure]:
     for row in c.metrics:
-        yield from metric_figures(row, measure(row.name, c.k))
-
-
-def measure(name: str, k: int) -> str:
-    """``recall@10``, of a metric's name with or without its cut-off."""
-    return name if "@" in name else f"{name}@{k}"
+        yield from metric_figures(row, row.name)
 
 
 def metric_figures(row: MetricRow, name: str) -> Iterator[Figure]:
     """What is known of one metric, under ``name``."""
     d = row.difference
+    low, high = cautious_interval(d)
     yield Figure(
         f"{name}.change",
         d.relative,
         "%",
         "Change of the mean, relative to live.",
-        low=d.low,
-        high=d.high,
+        low=low,
+        high=high,
         confidence=d.confidence,
         signed=True,
     )
@@ -126,7 +123,7 @@ def _subset(c: Comparison) -> Iterator[Figure]:
             )
     for row in c.subset.precision:
         yield Figure(
-            f"precision.{measure(row.name, c.k)}.change",
+            f"precision.{row.name}.change",
             row.change,
             "%",
             "The graph that serves against fp32, on the subset.",
@@ -137,9 +134,7 @@ def _subset(c: Comparison) -> Iterator[Figure]:
 def _variants(c: Comparison) -> Iterator[Figure]:
     for variant in c.variants:
         for row in variant.metrics:
-            yield from metric_figures(
-                row, f"variant.{quoted(variant.label)}.{measure(row.name, c.k)}"
-            )
+            yield from metric_figures(row, f"variant.{quoted(variant.label)}.{row.name}")
 
 
 CONTRIBUTORS: tuple[Callable[[Comparison], Iterable[Figure]], ...] = (

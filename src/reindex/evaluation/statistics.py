@@ -18,6 +18,7 @@ __all__ = [
     "Mode",
     "PairedDifference",
     "Verdict",
+    "cautious_interval",
     "group_queries",
     "judge",
     "paired_difference",
@@ -135,6 +136,20 @@ def binomial_upper(hits: int, trials: int, tail: float) -> float:
         )
         low, high = (share, high) if below > tail else (low, share)
     return high
+
+
+def cautious_interval(d: PairedDifference) -> tuple[float, float]:
+    """The bootstrap's interval, widened where too few queries differ for it to be trusted.
+
+    There the exact bounds on the shares of losing and of winning groups, each as a whole answer,
+    take its place where they are wider: without any difference in 5 groups nothing is shown.
+    """
+    if not _few(d):
+        return d.low, d.high
+    tail, mean = (1 - d.confidence) / 2, max(d.mean_live, 1 / d.queries)
+    winning = d.discordant_groups - d.losing_groups
+    worst, best = (binomial_upper(hits, d.groups, tail) for hits in (d.losing_groups, winning))
+    return min(d.low, -worst / mean), max(d.high, best / mean)
 
 
 def _few(d: PairedDifference) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reindex.errors import PromotionRefused
-from reindex.gate import Condition, GateDecision, decide
+from reindex.evaluation.figure import Figure
+from reindex.gate import Condition, GateDecision, decide, known_figures
 from reindex.owner.jobs import job
 from reindex.promotion import (
     Flip,
@@ -61,6 +62,20 @@ def promote(
         if swept is not None:
             return Promoted(decision, swept)
         return _promote(workspace, job, name, force=force, reason=reason)
+
+
+def figures(workspace: Workspace, name: str) -> list[Figure]:
+    """All figures that the gate may ask of a version, of its last comparison with what is live.
+
+    Of what is live itself: of the last comparison that it was a candidate in.
+    """
+    workspace.registry.version(name)
+    live, collection = workspace.live_collection(), workspace.collection_of(name)
+    if live == collection:
+        judged = workspace.registry.comparisons(collection)
+        live = judged[0].live_collection if judged else None
+    others = other_writers(workspace, live)
+    return list(known_figures(workspace.registry, collection, live, others).values())
 
 
 def _promote(workspace: Workspace, job: Job, name: str, *, force: bool, reason: str) -> Promoted:

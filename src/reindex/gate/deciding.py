@@ -1,0 +1,118 @@
+"""Holding a version's collection against the gate.
+
+Reads the registry alone: builds record coverage there, comparisons their result. So the gate can
+be asked while another process holds the embedded store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reindex.config import GateSettings
+from reindex.evaluation.compare import Comparison
+from reindex.evaluation.figures import Figure, figures
+from reindex.evaluation.statistics import judge
+from reindex.gate.decision import Condition, GateDecision
+from reindex.gate.defaults import build_facts, comparison_facts, default_conditions, live_facts
+from reindex.gate.rules import conditions
+from reindex.measures import parse_measure
+from reindex.registry import Registry
+from reindex.registry.ledger import BuiltCollection, StoredComparison
+
+
+def decide(
+    registry: Registry,
+    gate: GateSettings,
+    *,
+    version: str,
+    collection: str,
+    live: str | None,
+    unstamped: int | None = None,
+) -> GateDecision:
+    """Hold a version's collection against the gate.
+
+    ``live`` is the collection that the alias points at now; None means that there is none yet, so
+    that there is nothing to compare against and only coverage counts. ``unstamped`` are points
+    of it that other clients wrote; None where that does not matter or cannot be told.
+    """
+    built = registry.collection(collection)
+    if built is None:
+        missing = Condition("built", "fail", "no collection", f"`reindex build {version}` first")
+        return GateDecision(version, collection, live, None, (missing,))
+    stored = None if live is None else _latest(registry, built, live)
+    known = _known(built, live, unstamped, stored)
+    if live is None:
+        first = Condition("comparison", "pass", "first version, nothing is live", "no comparison")
+        asked = (*default_conditions(gate, known), first)
+    elif stored is None:
+        coverage, *others = default_conditions(gate, known)
+        asked = (coverage, _uncompared(registry, built, version, live), *others)
+    else:
+        comparison = Comparison.from_dict(stored.result)
+        asked = (
+            _metric(comparison, gate),
+            *default_conditions(gate, known),
+            *conditions(gate.conditions, known, k=comparison.k),
+        )
+    return GateDecision(version, collection, live, stored.id if stored else None, asked)
+
+
+def known_figures(
+    registry: Registry, collection: str, live: str | None, unstamped: int | None = None
+) -> Mapping[str, Figure]:
+    """All that the gate may ask of a collection, by name; see `decide` for the arguments."""
+    built = registry.collection(collection)
+    if built is None:
+        return {}
+    stored = None if live is None else _latest(registry, built, live)
+    return _known(built, live, unstamped, stored)
+
+
+def _known(
+    built: BuiltCollection,
+    live: str | None,
+    unstamped: int | None,
+    stored: StoredComparison | None,
+) -> Mapping[str, Figure]:
+    facts = [*build_facts(built), *(live_facts(live, unstamped) if live else ())]
+    if stored is None:
+        return {figure.name: figure for figure in facts}
+    return figures(Comparison.from_dict(stored.result), facts, comparison_facts(built, stored))
+
+
+def _latest(registry: Registry, built: BuiltCollection, live: str) -> StoredComparison | None:
+    """The newest comparison of exactly this build with exactly what is live."""
+    for stored in registry.comparisons(built.name):
+        same_build = (stored.candidate_build, stored.candidate_encoding) == (
+            built.build,
+            built.encoding,
+        )
+        live_built = registry.collection(live)
+        if stored.live_collection != live or not same_build:
+            continue
+        if live_built is None or stored.live_build == live_built.build:
+            return stored
+    return None
+
+
+def _uncompared(registry: Registry, built: BuiltCollection, version: str, live: str) -> Condition:
+    others = registry.comparisons(built.name)
+    figure = "never compared"
+    if others:
+        figure = f"compared with {others[0].live_collection}, or with another build of it"
+    return Condition("comparison", "fail", figure, f"`reindex compare {version}` with live {live}")
+
+
+def _metric(comparison: Comparison, gate: GateSettings) -> Condition:
+    """The judged metric, by the rule of `judge`, which is more than one bound: see there."""
+    name = str(parse_measure(gate.metric, comparison.k))
+    wanted = (
+        f"{name}.change >= {gate.min_effect * 100:g}%, and > 0% shown"
+        if gate.mode == "superiority"
+        else f"{name}.change >= {-gate.margin * 100:g}% shown"
+    )
+    if name not in {row.name for row in comparison.metrics}:
+        return Condition(name, "fail", "not measured by the comparison: compare again", wanted)
+    difference = comparison.row(name)
+    judged = judge(difference, mode=gate.mode, min_effect=gate.min_effect, margin=gate.margin)
+    return Condition(name, judged.verdict, judged.reason, wanted)
