@@ -23,6 +23,7 @@ from reindex.evaluation.statistics import (
     percent,
 )
 from reindex.records import Judgements, Query
+from tests.simulated import bound
 
 Scores = NDArray[np.float64]
 SEEDS = (1, 2, 3)
@@ -162,15 +163,6 @@ def test_needs_the_same_queries_on_both_sides() -> None:
 
 
 # -- error rates: the stated rate plus the 99.9 % bound of its binomial
-
-
-def bound(rate: float, trials: int) -> float:
-    """The share that a true rate exceeds with probability below 0.1 %."""
-    total, hits = 0.0, -1
-    while total < 0.999:
-        hits += 1
-        total += math.comb(trials, hits) * rate**hits * (1 - rate) ** (trials - hits)
-    return hits / trials
 
 
 def study(rng: np.random.Generator, candidate: float) -> tuple[Scores, Scores, NDArray[np.int64]]:

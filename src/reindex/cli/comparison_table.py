@@ -10,17 +10,22 @@ from rich.console import Group
 from rich.padding import Padding
 from rich.text import Text
 
+<<<<<<< HEAD
 from reindex.cli.agreement_table import agreement_parts
 from reindex.cli.sheets import NOTHING, Sheet
 from reindex.cli.sheets import line as _line
 from reindex.cli.sheets import sheet as _table
 from reindex.cli.steps_table import steps
+=======
+from reindex.evaluation.power import in_words
+>>>>>>> 2c0cdb7 (Every metric's verdict, the smallest change that the queries can show, and how many more are needed)
 from reindex.evaluation.statistics import percent, percent_range
 from reindex.measures import label
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from reindex.evaluation.power import Power
     from reindex.evaluation.resampling import PairedDifference
     from reindex.evaluation.results import (
         Comparison,
@@ -72,6 +77,30 @@ def _metrics(c: Comparison) -> Iterator[RenderableType]:
         f"Nobody judged {_share(c.unjudged.live, c.unjudged.of)} (live) and "
         f"{_share(c.unjudged.candidate, c.unjudged.of)} (candidate) of the results; they count "
         "as not relevant."
+    )
+
+
+def _shown(c: Comparison) -> Iterator[RenderableType]:
+    rows = [(row, row.judged, row.power) for row in c.metrics]
+    if not any(power for _, _, power in rows):
+        return
+    table = _table("What these queries can show", "metric", "verdict", "a change", "a pass", "more")
+    for row, judged, power in rows:
+        if judged and power:
+            mark = " *" if row.name == c.metric else ""
+            table.add_row(f"{label(row.name)}{mark}", judged.verdict, *_power(power))
+    yield table
+    yield _line(
+        "True changes that are told from none, or pass the gate, with 80 % power; queries that are "
+        "missing for a verdict. Only * decides."
+    )
+
+
+def _power(power: Power) -> tuple[str, ...]:
+    return (
+        NOTHING if power.detectable is None else f"±{percent(power.detectable, sign=False)}",
+        NOTHING if power.passable is None else percent(power.passable),
+        NOTHING if power.more_queries is None else f"{power.more_queries:,}",
     )
 
 
@@ -215,6 +244,8 @@ def _verdict(c: Comparison) -> RenderableType:
     word, style = VERDICTS[c.verdict]
     lines = [Text.assemble(("! ", "bold yellow"), warning) for warning in c.warnings]
     lines.append(Text.assemble((word, style), f"  {label(c.metric)}: {c.reason}"))
+    if c.verdict == "inconclusive" and (power := c.metric_row(c.metric).power):
+        lines.append(Text(in_words(power)))
     if c.note:
         lines.append(Text(f"Note: {c.note}", style="italic"))
     return Padding(Group(*lines), (1, 0))
@@ -222,6 +253,7 @@ def _verdict(c: Comparison) -> RenderableType:
 
 SECTIONS: tuple[Callable[[Comparison], Iterable[RenderableType]], ...] = (
     _metrics,
+    _shown,
     _serving,
     steps,
     _subset,

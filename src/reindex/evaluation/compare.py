@@ -25,6 +25,7 @@ from reindex.evaluation.retrieval import (
     open_side,
     runs_of,
 )
+<<<<<<< HEAD
 from reindex.evaluation.statistics import judge
 from reindex.evaluation.steps import steps_between
 from reindex.evaluation.subset import (
@@ -35,7 +36,11 @@ from reindex.evaluation.subset import (
     measure_precision,
     precision_rows,
 )
+=======
+from reindex.evaluation.subset import Subset, dimension_rows, draw_subset, precision_rows
+>>>>>>> 2c0cdb7 (Every metric's verdict, the smallest change that the queries can show, and how many more are needed)
 from reindex.evaluation.variants import read_variants, variant_rows
+from reindex.evaluation.verdicts import judge_by, judged_rows
 from reindex.measures import Measure, parse_measure, parse_measures
 from reindex.protocols import Progress, Store, no_progress
 from reindex.records import Document, Judgements
@@ -123,7 +128,7 @@ class _Bench:
         ]
         scored = Scored.of(judged, runs[0], runs[1], self.measures, settings)
         difference = scored.difference(metric)
-        outcome = judge(difference, mode=gate.mode, min_effect=gate.min_effect, margin=gate.margin)
+        outcome = judge_by(gate, difference)
         latency = measure_latency(*self.sides, judged.queries, k, self.progress)
         subset, texts = self._subset(documents)
         precision = self._precision(subset, texts)
@@ -137,7 +142,7 @@ class _Bench:
             k=k,
             queries=len(judged.queries),
             groups=difference.groups,
-            metrics=scored.rows,
+            metrics=judged_rows(scored.rows, gate),
             live_stage=stage_row(runs[0], judged.qrels),
             candidate_stage=stage_row(runs[1], judged.qrels),
             live_latency=latency[0],

@@ -10,7 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from reindex.evaluation.agreement import agreement_figures
 from reindex.evaluation.figure import Figure, quoted
+<<<<<<< HEAD
 from reindex.evaluation.figures_steps import step_figures
+=======
+from reindex.evaluation.power import power_figures
+>>>>>>> 2c0cdb7 (Every metric's verdict, the smallest change that the queries can show, and how many more are needed)
 from reindex.evaluation.results import Comparison, Counts, Latency, MetricRow, StageRow
 from reindex.evaluation.statistics import cautious_interval
 
@@ -55,6 +59,8 @@ def metric_figures(row: MetricRow, name: str) -> Iterator[Figure]:
     yield Figure(f"{name}.p", d.p_value, "", "Two-sided p-value of no difference.")
     yield Figure(f"{name}.wins", d.wins, "count", "Queries that the candidate answers better.")
     yield Figure(f"{name}.losses", d.losses, "count", "Queries that it answers worse.")
+    if row.power:
+        yield from power_figures(row.power, name)
 
 
 def _judged(c: Comparison) -> Iterator[Figure]:

@@ -25,7 +25,8 @@ class PairedDifference:
 
     ``relative``, ``low`` and ``high`` are shares of the live mean: 0.05 is +5 %. ``p_value`` is
     two-sided. ``discordant`` queries are those that score differently: ``wins + losses``.
-    ``losing_groups`` have a lower mean under the candidate.
+    ``losing_groups`` have a lower mean under the candidate. ``error`` is the standard error of
+    ``relative``, from the same bootstrap as the interval; 0 in comparisons stored without it.
     """
 
     mean_live: float
@@ -43,6 +44,7 @@ class PairedDifference:
     ties: int
     discordant_groups: int
     losing_groups: int
+    error: float = 0.0
 
     @property
     def discordant(self) -> int:
@@ -80,7 +82,8 @@ def paired_difference(
     sums = _group_sums(np.asarray(live, dtype=np.float64), change, groups)
     rng = np.random.default_rng(seed)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(_bootstrap(sums, resamples, rng), [tail, 1 - tail])
+    effects = _bootstrap(sums, resamples, rng)
+    low, high = np.quantile(effects, [tail, 1 - tail])
     mean_live, difference = float(np.mean(live)), float(change.mean())
     return PairedDifference(
         mean_live=mean_live,
@@ -98,6 +101,7 @@ def paired_difference(
         ties=int((change == 0).sum()),
         discordant_groups=len(np.unique(groups[change != 0])),
         losing_groups=int((sums[2] < -TIE).sum()),
+        error=float(np.std(effects)),
     )
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from reindex.errors import ComparisonError
 from reindex.evaluation.agreement import Agreement
+from reindex.evaluation.power import Power
 from reindex.evaluation.resampling import PairedDifference
 from reindex.evaluation.results_steps import Steps
-from reindex.evaluation.statistics import Verdict
+from reindex.evaluation.statistics import Judged, Verdict
 from reindex.evaluation.stored import with_cut_offs
 from reindex.measures import parse_measure
 from reindex.plain import from_plain, to_plain
@@ -35,10 +36,16 @@ class SideRecord:
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:
-    """A metric at k (``ndcg@10``), live against candidate."""
+    """A metric at k (``ndcg@10``), live against candidate.
+
+    ``judged`` is its verdict by the gate's rule as it was then, ``power`` what this query set could
+    have shown; None in rows that are not judged, and in comparisons stored without them.
+    """
 
     name: str
     difference: PairedDifference
+    judged: Judged | None = None
+    power: Power | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ __all__ = [
     "Verdict",
     "cautious_interval",
     "group_queries",
+    "groups_without_loss",
     "judge",
     "paired_difference",
 ]
@@ -117,10 +118,16 @@ def _few_losses(d: PairedDifference, margin: float) -> Judged:
         f"Too little to judge by: {seen}, which leaves a loss of up to "
         f"{percent(worst, sign=False)} possible"
     )
-    if not d.losing_groups and 0 < margin * d.mean_live < 1:
-        needed = math.ceil(math.log(tail) / math.log1p(-margin * d.mean_live))
+    if not d.losing_groups and (needed := groups_without_loss(d, margin)):
         reason += f"; {needed} groups without a loss would do"
     return Judged("inconclusive", f"{reason}.")
+
+
+def groups_without_loss(d: PairedDifference, margin: float) -> int | None:
+    """How many groups, none of them losing, show a loss of at most ``margin`` (Clopper-Pearson)."""
+    if not 0 < margin * d.mean_live < 1:
+        return None
+    return math.ceil(math.log((1 - d.confidence) / 2) / math.log1p(-margin * d.mean_live))
 
 
 def binomial_upper(hits: int, trials: int, tail: float) -> float:
