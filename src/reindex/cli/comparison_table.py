@@ -10,15 +10,12 @@ from rich.console import Group
 from rich.padding import Padding
 from rich.text import Text
 
-<<<<<<< HEAD
 from reindex.cli.agreement_table import agreement_parts
 from reindex.cli.sheets import NOTHING, Sheet
 from reindex.cli.sheets import line as _line
 from reindex.cli.sheets import sheet as _table
 from reindex.cli.steps_table import steps
-=======
 from reindex.evaluation.power import in_words
->>>>>>> 2c0cdb7 (Every metric's verdict, the smallest change that the queries can show, and how many more are needed)
 from reindex.evaluation.statistics import percent, percent_range
 from reindex.measures import label
 

@@ -25,8 +25,6 @@ from reindex.evaluation.retrieval import (
     open_side,
     runs_of,
 )
-<<<<<<< HEAD
-from reindex.evaluation.statistics import judge
 from reindex.evaluation.steps import steps_between
 from reindex.evaluation.subset import (
     Precision,
@@ -36,9 +34,6 @@ from reindex.evaluation.subset import (
     measure_precision,
     precision_rows,
 )
-=======
-from reindex.evaluation.subset import Subset, dimension_rows, draw_subset, precision_rows
->>>>>>> 2c0cdb7 (Every metric's verdict, the smallest change that the queries can show, and how many more are needed)
 from reindex.evaluation.variants import read_variants, variant_rows
 from reindex.evaluation.verdicts import judge_by, judged_rows
 from reindex.measures import Measure, parse_measure, parse_measures

@@ -10,11 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from reindex.evaluation.agreement import agreement_figures
 from reindex.evaluation.figure import Figure, quoted
-<<<<<<< HEAD
 from reindex.evaluation.figures_steps import step_figures
-=======
 from reindex.evaluation.power import power_figures
->>>>>>> 2c0cdb7 (Every metric's verdict, the smallest change that the queries can show, and how many more are needed)
 from reindex.evaluation.results import Comparison, Counts, Latency, MetricRow, StageRow
 from reindex.evaluation.statistics import cautious_interval
 
