@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from reindex.corpus.collection import CollectionSource
@@ -45,6 +47,16 @@ def test_what_others_wrote_bears_no_number(bench: DictBench) -> None:
     assert (found["doc-0"].rev, found["doc-0"].text) == (0, "edited behind the stamp")
     assert (found[5].rev, found[5].text) == (0, "of a plain client")
     assert found["doc-1"].rev == 1
+
+
+def test_a_template_that_reaches_into_objects_is_one_dead_letter(bench: DictBench) -> None:
+    bench.run(docs(2))
+    evil = json.dumps({"text": "t", "metadata": {"a": 1}, "text_template": "{content.__class__}"})
+    bench.store.foreign(COLLECTION, 5, None, _node_content=evil)
+    letters, text = Letters(), StoredText("llamaindex")
+    source = CollectionSource(bench.store, COLLECTION, name="collection:docs", text_of=text)
+    assert {row.id for row in source.documents(letters)} == {"doc-0", "doc-1"}
+    assert letters.rows == [(5, "template: a field {content.__class__}")]
 
 
 def test_a_point_without_text_is_one_dead_letter(bench: DictBench) -> None:

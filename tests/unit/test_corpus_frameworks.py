@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -87,3 +88,65 @@ def test_a_payload_without_text_gives_an_empty_one(preset: str) -> None:
     wrong: dict[str, Any] = {"text": None, "page_content": 3, "content": " "}
     for payload in ({}, wrong, {"_node_content": "{"}):
         assert StoredText(preset)(payload) == ""
+
+
+def node(**values: Any) -> dict[str, Any]:
+    given = {"text": "the text", "metadata": {"topic": "a {brace}", "n": 1}, **values}
+    return {"_node_content": json.dumps(given)}
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({}, "topic: a {brace}\nn: 1\n\nthe text"),
+        ({"metadata_template": "<{key}> {{{value}}}"}, "<topic> {a {brace}}\n<n> {1}\n\nthe text"),
+        ({"metadata_separator": " | "}, "topic: a {brace} | n: 1\n\nthe text"),
+        ({"text_template": "{content} ({metadata_str}) {content}"},
+         "the text (topic: a {brace}\nn: 1) the text"),
+        ({"text_template": None, "metadata_separator": None}, "topic: a {brace}\nn: 1\n\nthe text"),
+        ({"excluded_embed_metadata_keys": ["topic"]}, "n: 1\n\nthe text"),
+    ],
+)  # fmt: skip
+def test_a_node_s_templates_are_filled_as_llamaindex_does(
+    values: dict[str, Any], text: str
+) -> None:
+    from llama_index.core.schema import MetadataMode, TextNode
+
+    payload = node(**values)
+    assert StoredText("llamaindex")(payload) == text
+    given = json.loads(payload["_node_content"])
+    theirs = TextNode(**{key: value for key, value in given.items() if value is not None})
+    assert theirs.get_content(MetadataMode.EMBED) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"metadata_template": "{value.__class__.__mro__}"},
+         "template: a field {value.__class__.__mro__}"),
+        ({"metadata_template": "{key[0]}"}, "template: a field {key[0]}"),
+        ({"text_template": "{content:>1000000000}"}, "template: a field {content:>1000000000}"),
+        ({"text_template": "{content!r}"}, "template: a field {content!r}"),
+        ({"text_template": "{}"}, "template: a field {}"),
+        ({"text_template": "{nobody}"}, "template: a field {nobody}"),
+        ({"text_template": "{content"}, "template: expected '}' before end of string"),
+        ({"text_template": "}"}, "template: Single '}' encountered in format string"),
+        ({"text_template": 5}, "node: text_template is no text"),
+        ({"metadata_separator": ["x"]}, "node: metadata_separator is no text"),
+        ({"metadata": ["x"]},
+         "node: its metadata is no object, or the keys to leave out are no list"),
+        ({"excluded_embed_metadata_keys": 3},
+         "node: its metadata is no object, or the keys to leave out are no list"),
+    ],
+)  # fmt: skip
+def test_a_node_that_cannot_be_read_costs_one_line(values: dict[str, Any], reason: str) -> None:
+    text = StoredText("llamaindex")
+    assert text(node(**values)) == ""
+    assert text.missing(node(**values)) == reason
+    assert text.missing({}) == "no text in the node's text with its metadata (llamaindex)"
+
+
+def test_json_too_deep_to_be_read_holds_no_text() -> None:
+    deep = "[" * 100_000
+    assert StoredText("llamaindex")({"_node_content": deep}) == ""
+    assert StoredText("plain", ("node.text",))({"node": deep}) == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from reindex.corpus.frameworks import StoredText
 from reindex.protocols import DeadLetterSink, Store
 from reindex.records import Document, PointId, Stamp, StoredPoint, payload_hash, point_id
 
@@ -57,7 +58,7 @@ class CollectionSource:
                 if document is not None:
                     yield document
                 else:
-                    reason = f"no text in {self._text_of}"
+                    reason = self._missing(point.payload)
                     dead.add(file=self.collection, line=0, reason=reason, id=_id(point))
 
     def _pages(self) -> Iterator[Iterable[StoredPoint]]:
@@ -83,6 +84,10 @@ class CollectionSource:
     def count(self) -> int | None:
         """Points of the collection; None for a part of them."""
         return self._store.count(self.collection) if self.mirror else None
+
+    def _missing(self, payload: Mapping[str, Any]) -> str:
+        how = self._text_of
+        return how.missing(payload) if isinstance(how, StoredText) else f"no text in {how}"
 
     def _document(self, point: StoredPoint) -> Document | None:
         text = self._text_of(point.payload)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from string import Formatter
 from typing import Any
 
 from reindex.config import SourceSettings
@@ -24,6 +25,10 @@ _NODE_TEXT, _NODE_METADATA = "{metadata_str}\n\n{content}", "{key}: {value}"
 
 _USUAL_FIELDS = ("text", "content", "page_content", "chunk", "chunk_text", "body", "passage",
                  "document")  # fmt: skip
+
+
+class Unreadable(Exception):
+    """A payload that is meant to hold a text, in a form that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,20 @@ class StoredText:
         """The text, or an empty string where the payload holds none."""
         if self.fields:
             return self.separator.join(filter(_meant, (_field(payload, f) for f in self.fields)))
-        text = _PRESETS[self.preset](payload)
+        try:
+            text = _PRESETS[self.preset](payload)
+        except Unreadable:
+            return ""
         return text if _meant(text) else ""
+
+    def missing(self, payload: Payload) -> str:
+        """Why a payload gave no text: the reason of its dead letter."""
+        try:
+            if not self.fields:
+                _PRESETS[self.preset](payload)
+        except Unreadable as error:
+            return str(error)
+        return f"no text in {self}"
 
     def __str__(self) -> str:
         shown = " + ".join(self.fields) or _SHOWN[self.preset]
@@ -120,7 +137,7 @@ def _field(payload: Any, path: str) -> str:
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -130,18 +147,58 @@ def _llamaindex(payload: Payload) -> str:
     if not isinstance(node, Mapping):
         return _field(payload, "text")
     text = _field(node, "text") or _field(node, "text_resource.text")
-    left_out = set(node.get("excluded_embed_metadata_keys") or ())
-    template = node.get("metadata_template") or _NODE_METADATA
-    separator = node.get("metadata_separator", node.get("metadata_seperator", "\n"))
-    metadata = separator.join(
-        template.format(key=key, value=str(value))
-        for key, value in (node.get("metadata") or {}).items()
-        if key not in left_out
-    ).strip()
+    metadata = _node_metadata(node)
     if not metadata or not _meant(text):
         return text
-    whole: str = node.get("text_template") or _NODE_TEXT
-    return whole.format(content=text, metadata_str=metadata).strip()
+    whole = _string(node, "text_template") or _NODE_TEXT
+    return _filled(whole, content=text, metadata_str=metadata).strip()
+
+
+def _node_metadata(node: Payload) -> str:
+    metadata, left_out = node.get("metadata") or {}, node.get("excluded_embed_metadata_keys") or ()
+    if not isinstance(metadata, Mapping) or not isinstance(left_out, list | tuple):
+        raise Unreadable("node: its metadata is no object, or the keys to leave out are no list")
+    template = _string(node, "metadata_template") or _NODE_METADATA
+    separator = _string(node, "metadata_separator", _string(node, "metadata_seperator", "\n"))
+    return separator.join(
+        _filled(template, key=key, value=str(value))
+        for key, value in metadata.items()
+        if key not in left_out
+    ).strip()
+
+
+def _string(node: Payload, name: str, default: str = "") -> str:
+    value = node.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Unreadable(f"node: {name} is no text")
+    return default if value is None else value
+
+
+def _filled(template: str, **values: str) -> str:
+    """``template.format(**values)`` for plain fields alone.
+
+    Templates come from whoever wrote the point. `str.format` would let them reach into objects
+    (``{value.__class__}``) and ask for a gigabyte of blanks (``{value:>1000000000}``).
+
+    Raises:
+        Unreadable: the template is malformed, or has anything but plain fields of these names.
+    """
+    parts = []
+    try:
+        for literal, name, spec, conversion in Formatter().parse(template):
+            parts.append(literal)
+            if name is not None:
+                if name not in values or spec or conversion:
+                    raise Unreadable(f"template: a field {_shown(name, spec, conversion)}")
+                parts.append(values[name])
+    except ValueError as error:
+        raise Unreadable(f"template: {error}") from None
+    return "".join(parts)
+
+
+def _shown(name: str, spec: str | None, conversion: str | None) -> str:
+    whole = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+    return "{" + whole[:50] + "}"
 
 
 def _only(name: str) -> Callable[[Payload], str]:
