@@ -131,10 +131,11 @@ class Bench(Generic[S]):
         batch_size: int = 4,
         progress: Progress = no_progress,
         pace: Pace = no_pace,
+        letters: Letters | None = None,
     ) -> BuildReport:
         """One run over ``rows`` with a fresh rev and fresh dead letters."""
         self.rev += 1
-        self.letters = Letters()
+        self.letters = letters or Letters()
         return converge(
             rows if isinstance(rows, ListSource) else ListSource(rows),
             encoder or self.encoder,

@@ -17,6 +17,7 @@ Every message says what was expected, what came instead, and what to do. Imports
     │   ├── ParityError        the exported graph does not agree with the checkpoint
     │   └── ProbeMismatch      this host computes other vectors than the build host did
     ├── StoreError             the vector store refused or failed
+    │   ├── StoreRefused       it cannot take a point, and never will
     │   ├── StoreBusy          another process holds the embedded collection
     │   ├── StoreTooOld        the server lacks a feature that correctness needs
     │   ├── CollectionNotFound
@@ -109,6 +110,10 @@ class ProbeMismatch(ArtifactError):
 
 class StoreError(ReindexError):
     """The vector store refused or failed."""
+
+
+class StoreRefused(StoreError):
+    """The store cannot take what was to be written, and never will; another point it may take."""
 
 
 class StoreBusy(StoreError):

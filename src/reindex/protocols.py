@@ -146,8 +146,9 @@ class BulkEncoder(Encoder, Protocol):
 class Store(Protocol):
     """A vector store: collections, aliases, conditional writes, two-stage and exact search.
 
-    Raises CollectionNotFound for an unknown collection (never an empty answer), and StoreError
-    for everything else that goes wrong. Safe to call from several threads.
+    Raises CollectionNotFound for an unknown collection (never an empty answer), StoreRefused where
+    a point cannot be stored whatever is done (the others of the call may be written or not), and
+    StoreError for everything else that goes wrong. Safe to call from several threads.
 
     Attributes:
         kind: the name that it is registered under (entry-point group ``reindex.stores``).

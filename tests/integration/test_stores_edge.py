@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from reindex.errors import CollectionExists, CollectionNotFound, StoreBusy, StoreError
+from reindex.errors import CollectionExists, CollectionNotFound, StoreBusy, StoreError, StoreRefused
 from reindex.records import SearchPlan
 from reindex.stores.edge import EdgeStore
 from tests.store_fixtures import (
@@ -271,6 +271,10 @@ def test_engine_errors_name_the_collection(store: EdgeStore) -> None:
         store.search("c", query, SearchPlan(where={"a..b": 1}))
     with pytest.raises(StoreError, match=r"collection 'c'.*UUID"):
         store.retrieve("c", ["no uuid"])
+    [nan] = points([1])
+    nan.payload["x"] = float("nan")
+    with pytest.raises(StoreRefused, match=r"collection 'c'.*NaN"):
+        store.insert("c", [nan])
 
 
 def test_a_drop_ends_running_searches_and_scrolls(store: EdgeStore) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reindex.errors import CollectionNotFound, StoreBusy, StoreError
+from reindex.errors import CollectionNotFound, StoreBusy, StoreError, StoreRefused
 from reindex.records import SearchPlan
 from reindex.stages.building import build
 from reindex.stages.promoting import promote, rollback
@@ -243,11 +243,11 @@ class TestMistakes:
 
     def test_ids_payloads_and_fields_that_cannot_be(self, store: FaissStore) -> None:
         store.create(spec("c"))
-        with pytest.raises(StoreError, match=r"'no uuid'.*UUID"):
+        with pytest.raises(StoreRefused, match=r"'no uuid'.*UUID"):
             store.retrieve("c", ["no uuid"])
         [nan] = points([1])
         nan.payload["x"] = float("nan")
-        with pytest.raises(StoreError, match=r"point 1.*no JSON"):
+        with pytest.raises(StoreRefused, match=r"point 1.*no JSON"):
             store.insert("c", [nan])
         for field in ("a..b", "a[0]", "", ".a"):
             with pytest.raises(StoreError, match="is no JSON path"):

@@ -12,7 +12,14 @@ from qdrant_client.common.client_exceptions import QdrantException, ResourceExha
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from reindex.stores import retry
-from reindex.stores.retry import LONGEST_WAIT_S, NotCompleted, Retry, asked_wait, may_pass
+from reindex.stores.retry import (
+    LONGEST_WAIT_S,
+    NotCompleted,
+    Retry,
+    asked_wait,
+    is_refusal,
+    may_pass,
+)
 
 NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -126,3 +133,22 @@ def test_what_does_not_pass_is_tried_once() -> None:
     with pytest.raises(UnexpectedResponse):
         Retry(6, waits.append)(failing(rest(400)))
     assert waits == []
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (rest(400), True), (rest(413), True), (rest(422), True),
+        (rest(401), False), (rest(403), False), (rest(404), False), (rest(429), False),
+        (rest(500), False),
+        (Call(CODE.INVALID_ARGUMENT), True), (Call(CODE.PERMISSION_DENIED), False),
+        (Call(CODE.UNAVAILABLE), False), (Call(CODE.RESOURCE_EXHAUSTED), False),
+        (Call(CODE.RESOURCE_EXHAUSTED, "Received message larger than max (9 vs. 8)"), True),
+        (ValueError("Out of range float values are not JSON compliant"), True),
+        (UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed"), True),
+        (unread("Wed, 01 Jan 2030 12:00:07 GMT"), False),
+        (OSError("broken pipe"), False), (RuntimeError("a bug"), False),
+    ],
+)  # fmt: skip
+def test_which_failures_are_the_request_s_own(error: Exception, refused: bool) -> None:
+    assert is_refusal(error) is refused

@@ -86,7 +86,7 @@ def converge(  # noqa: PLR0913 (three rooms and what identifies the run)
         build: The build id in the collection's metadata.
         rev: The registry's number of this run; greater than that of every run before. Points with
             a greater one are newer writes, and left alone.
-        dead: Takes the rows that cannot be used. Called from two threads.
+        dead: Takes the rows that cannot be used. Called from three threads.
         settings: Durability and the limit on deletes.
         batch_size: Documents per unit of work.
         allow_deletes: Delete even more than ``settings.allow_deletes`` of the collection.
@@ -188,7 +188,9 @@ class _Run:
             self.target, self.source, self.guard.tombstones, self.store, self.collection,
             self.counts,
         )  # fmt: skip
-        writer = Writer(self.store, self.collection, self.settings.flush_every, mender, self.counts)
+        writer = Writer(
+            self.store, self.collection, self.settings.flush_every, mender, self.counts, self.dead
+        )
         with Stages() as stages:
             found = stages.attach(Channel[Batch](QUEUE))
             ready = stages.attach(Channel[Write](QUEUE), drain=True)

@@ -54,7 +54,8 @@ class BuildReport:
         points: points in the collection at the end.
         complete: every good document is in the collection as the source has it, that is, the run
             came to its end and nothing failed, was contended or in conflict.
-        failed: documents whose text the encoder could not embed (`reindex retry-failed`).
+        failed: documents whose text the encoder could not embed, or whose point the store could
+            not take (`reindex retry-failed`).
         stopped: why the run ended early, on purpose; None where it came to its end.
     """
 

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 from reindex.build.mend import Mender
 from reindex.build.plan import Write
+from reindex.build.refuse import Refused, Trial, write_each
 from reindex.build.report import Counts
-from reindex.protocols import Store
+from reindex.protocols import DeadLetterSink, Store
 from reindex.records import PayloadChange, Point, PointId, Stamp, StoredPoint
 
 
 class Writer:
-    """Writes to one collection and flushes it every ``flush_every`` points and at the end."""
+    """Writes to one collection and flushes it every ``flush_every`` points and at the end.
+
+    A point that the store cannot take goes to ``dead``, the others are written.
+    """
 
     def __init__(
-        self, store: Store, collection: str, flush_every: int, mender: Mender, counts: Counts
+        self,
+        store: Store,
+        collection: str,
+        flush_every: int,
+        mender: Mender,
+        counts: Counts,
+        dead: DeadLetterSink,
     ) -> None:
         self._store = store
         self._collection = collection
         self._flush_every = flush_every
         self._mender = mender
         self._counts = counts
+        self._dead = dead
+        self._trial = Trial(store, collection)
         self._unflushed = 0
 
     def drain(self, writes: Iterable[Write]) -> None:
@@ -37,15 +50,37 @@ class Writer:
 
     def _write(self, write: Write) -> None:
         self._unflushed += len(write)
-        if write.inserts:
-            self._store.insert(self._collection, write.inserts)
-        if write.updates:
-            self._store.update(self._collection, write.updates, _part(write, write.updates))
-        if write.changes:
-            self._store.update_payload(self._collection, write.changes, _part(write, write.changes))
+        refused = self._send(write)
+        if refused:
+            self._bury(write, refused)
+            write = _without(write, refused)
         self._read_back(write)
         if self._unflushed >= self._flush_every:
             self._flush()
+
+    def _send(self, write: Write) -> Refused:
+        """All that there is to write; returns what the store cannot take."""
+        store, name, works = self._store, self._collection, self._trial
+
+        def update(points: Sequence[Point]) -> None:
+            store.update(name, points, _part(write, points))
+
+        def change(payloads: Sequence[PayloadChange]) -> None:
+            store.update_payload(name, payloads, _part(write, payloads))
+
+        return {
+            **write_each(partial(store.insert, name), write.inserts, works),
+            **write_each(update, write.updates, works),
+            **write_each(change, write.changes, works),
+        }
+
+    def _bury(self, write: Write, refused: Refused) -> None:
+        self._counts.failed += len(refused)
+        written: list[Point | PayloadChange] = [*write.inserts, *write.updates, *write.changes]
+        for item in written:
+            if (reason := refused.get(item.id)) is not None:
+                stamp = item.stamp
+                self._dead.add(file=stamp.source, line=0, reason=reason, id=stamp.id)
 
     def _read_back(self, write: Write) -> None:
         """Count what bears our stamp now. What does not was written by somebody else meanwhile
@@ -90,6 +125,15 @@ class Writer:
             self._flush()
         except Exception as second:
             error.add_note(f"The flush that followed failed too: {second}")
+
+
+def _without(write: Write, refused: Refused) -> Write:
+    return Write(
+        [point for point in write.inserts if point.id not in refused],
+        [point for point in write.updates if point.id not in refused],
+        [change for change in write.changes if change.id not in refused],
+        write.seen,
+    )
 
 
 def _is_newer(found: Stamp | None, ours: Stamp) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reindex.diskspace import disk_full, is_disk_full
-from reindex.errors import AliasConflict, CollectionNotFound, DiskFull, StoreError
+from reindex.errors import AliasConflict, CollectionNotFound, DiskFull, StoreError, StoreRefused
 from reindex.protocols import Catalog
 from reindex.records import (
     PREFIX_VECTOR,
@@ -44,6 +44,9 @@ from reindex.stores.layout import (
 
 if TYPE_CHECKING:
     from reindex.config import Settings
+
+_UNFIT = (ValueError, TypeError, OverflowError)
+"""What the engine raises for values that it cannot keep: NaN, dates, half of a surrogate pair."""
 
 OPTIMIZE_FROM = 100_000
 """Points below which a graph brings nothing: scanning the prefixes takes milliseconds there."""
@@ -268,7 +271,8 @@ class EdgeStore:
                 raise disk_full(f"Collection {name!r}", self._root, error) from error
             if "not initialized" in str(error):  # another thread closed or dropped it
                 raise self._gone(name) from error
-            raise StoreError(f"collection {name!r}: the embedded engine says: {error}") from error
+            kind = StoreRefused if isinstance(error, _UNFIT) else StoreError
+            raise kind(f"collection {name!r}: the embedded engine says: {error}") from error
 
     def _check_room(self) -> None:
         """Raise DiskFull while there is still room: the engine maps its files into memory, so a

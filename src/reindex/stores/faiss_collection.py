@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reindex.errors import StoreError
+from reindex.errors import StoreError, StoreRefused
 from reindex.point_ids import pack_id, unpack_id
 from reindex.records import (
     Hit,
@@ -199,7 +199,7 @@ class CollectionFile:
         try:
             return pack_id(id)
         except (ValueError, OverflowError, AttributeError):
-            raise StoreError(
+            raise StoreRefused(
                 f"collection {self.name!r}: the point id {id!r} is neither an unsigned integer nor "
                 "a UUID. `records.point_id` makes one of any id."
             ) from None
@@ -214,7 +214,7 @@ def _stored(name: str, item: Point | PayloadChange) -> tuple[str, int, str, str]
     try:
         payload = json.dumps(item.payload, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise StoreError(
+        raise StoreRefused(
             f"collection {name!r}, point {item.id!r}: the payload is no JSON: {error}."
         ) from None
     return item.stamp.build, item.stamp.rev, json.dumps(item.stamp.as_payload()), payload

@@ -22,6 +22,7 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 LONGEST_WISH_S = 300.0
 """A server that asks for a longer wait is not waited for: the run ends and can be resumed."""
 _GRPC_PASSING = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
+_REFUSED, _GRPC_REFUSED = (400, 413, 422), ("INVALID_ARGUMENT", "OUT_OF_RANGE")
 _TOO_LARGE = "larger than max"
 """gRPC's words for a message over its limit: RESOURCE_EXHAUSTED, too, but it never passes."""
 _UNREAD_WISH = "Retry-After header value is not a valid integer: "
@@ -94,6 +95,17 @@ def _seconds(wish: str, unit: float = 1.0) -> float | None:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the request itself is at fault: the server says so, or it cannot even be sent."""
+    if may_pass(error):
+        return False
+    status, code = getattr(error, "status_code", None), grpc_code(error)
+    if status is None and code is None:
+        return isinstance(error, ValueError | TypeError | OverflowError)
+    too_large = code == "RESOURCE_EXHAUSTED" and _TOO_LARGE in str(error)
+    return status in _REFUSED or code in _GRPC_REFUSED or too_large
 
 
 def is_missing(error: BaseException) -> bool:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from reindex.errors import CollectionNotFound, StoreError, StoreTooOld
-from reindex.stores.retry import NotCompleted, Retry, is_missing
+from reindex.errors import CollectionNotFound, StoreError, StoreRefused, StoreTooOld
+from reindex.stores.retry import NotCompleted, Retry, is_missing, is_refusal
 
 Result = TypeVar("Result")
 OLDEST_SERVER = (1, 17)
@@ -31,6 +31,7 @@ class Connection:
 
         Raises:
             CollectionNotFound: the server says so.
+            StoreRefused: the request itself is at fault.
             StoreError: anything else that is still wrong after the last try.
         """
         where = f"collection {name!r}" if name else "the Qdrant server"
@@ -41,7 +42,8 @@ class Connection:
                 self._on_failure(name)
             if name is not None and is_missing(error):
                 raise CollectionNotFound(f"{where} is not on the server (any more).") from error
-            raise StoreError(f"{where}: {type(error).__name__}: {error}") from error
+            kind = StoreRefused if is_refusal(error) else StoreError
+            raise kind(f"{where}: {type(error).__name__}: {error}") from error
 
     def write(self, name: str, request: Callable[..., Any]) -> None:
         """Send a write and wait for it; an answer other than `completed` is a failure."""
