@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -32,12 +32,16 @@ if TYPE_CHECKING:
     from reindex.build import BuildReport
     from reindex.evaluation.compare import Comparison
     from reindex.evaluation.figure import Figure
+    from reindex.evaluation.unjudged import UnjudgedComparison
     from reindex.indexing import Indexer
     from reindex.inspection.findings import Diagnosis
     from reindex.owner.owning import Owner
+    from reindex.records import Query
+    from reindex.registry.result_book import StoredUnjudged
     from reindex.retriever import Retriever
     from reindex.stages.adopting import Adopted, AdoptionRequest
     from reindex.stages.examining import Examination
+    from reindex.stages.judging import Pooled
     from reindex.stages.owner_retriever import OwnerRetriever
     from reindex.stages.planning import BuildPlan
     from reindex.stages.promoting import Promoted
@@ -188,6 +192,28 @@ class Project(Workspace):
         from reindex.stages.comparing import compare_with_live
 
         return compare_with_live(self, version, against=against)
+
+    def judge_by(self, queries: Path, qrels: Path) -> None:
+        """From here on, judge by these files instead of those that ``[evaluation]`` names."""
+        files = {"queries": queries.resolve(), "qrels": qrels.resolve(), "pools": ()}
+        evaluation = self.settings.evaluation.model_copy(update=files)
+        self.settings = self.settings.model_copy(update={"evaluation": evaluation})
+
+    def compare_unjudged(
+        self, version: str, queries: Sequence[Query], *, against: str | None = None
+    ) -> tuple[StoredUnjudged, UnjudgedComparison]:
+        """How far a version and what is live agree on queries without judgements; no verdict."""
+        from reindex.stages.comparing import compare_without_judgements
+
+        return compare_without_judgements(self, version, queries, against=against)
+
+    def pool(
+        self, version: str, *, queries: int = 50, depth: int | None = None, everything: bool = False
+    ) -> Pooled:
+        """The results on which the version's last comparison disagrees, for people to judge."""
+        from reindex.stages.judging import pool_results
+
+        return pool_results(self, version, queries=queries, depth=depth, everything=everything)
 
     def promote(
         self, version: str, *, dry_run: bool = False, force: bool = False, reason: str = ""

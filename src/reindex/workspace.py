@@ -17,6 +17,7 @@ from reindex.corpus.collection import CollectionSource
 from reindex.corpus.dead_letters import DeadLetters
 from reindex.corpus.frameworks import stored_text
 from reindex.corpus.judgements import load_judgements
+from reindex.corpus.pools import with_pools
 from reindex.corpus.sources import open_source
 from reindex.encoder import OnnxEncoder
 from reindex.errors import ArtifactError, BuildError, ConfigError, ReindexError, RunStopped
@@ -82,7 +83,7 @@ class Workspace:
         """The same project over another BEIR folder's documents, queries and judgements."""
         source = SourceSettings(kind="beir", path=folder.resolve())
         evaluation = self.settings.evaluation.model_copy(
-            update={"queries": None, "qrels": None, "dev_qrels": None}
+            update={"queries": None, "qrels": None, "dev_qrels": None, "pools": ()}
         )
         settings = self.settings.model_copy(update={"source": source, "evaluation": evaluation})
         other = Workspace(settings, progress=self.progress)
@@ -294,10 +295,12 @@ class Workspace:
         configured = settings.qrels if split == "test" else settings.dev_qrels
         qrels = self._evaluation_file(configured, f"qrels/{split}.tsv")
         queries = self.queries_file()
-        if qrels is None or queries is None:
-            return None
-        limit = settings.max_queries if split == "test" else None
-        return load_judgements(queries, qrels, max_queries=limit, seed=settings.seed)
+        judged = None
+        if qrels is not None and queries is not None:
+            limit = settings.max_queries if split == "test" else None
+            judged = load_judgements(queries, qrels, max_queries=limit, seed=settings.seed)
+        pools = [self.settings.resolve(path) for path in settings.pools if split == "test"]
+        return with_pools(judged, pools)
 
     def queries_file(self) -> Path | None:
         """The queries file that is configured or that a BEIR source brings."""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reindex.config import EvaluationSettings
 from reindex.evaluation.agreement import agreement, agreement_figures
 from reindex.evaluation.rankings import kendall_tau, overlap, rank_biased_overlap
 
@@ -95,7 +96,7 @@ def test_agreement_counts_what_a_reader_would_count() -> None:
         "other": {"c": 0.6, "d": 0.1},
         "empty": {"a": 0.1},
     }
-    found = agreement(live, candidate, np.arange(4), k=2, resamples=200)
+    found = agreement(live, candidate, np.arange(4), EvaluationSettings(k=2, resamples=200))
     assert (found.identical, found.same_first, found.disjoint) == (1, 1, 2)
     assert found.overlap.mean == pytest.approx((1 + 1 + 0 + 0) / 4)
     assert found.overlap.low <= found.overlap.mean <= found.overlap.high
@@ -110,7 +111,9 @@ def test_agreement_counts_what_a_reader_would_count() -> None:
 
 
 def test_without_any_order_there_is_no_tau_and_without_results_no_profile() -> None:
-    found = agreement({"q": {}}, {"q": {"a": 1.0}}, np.arange(1), k=5, resamples=50)
+    found = agreement(
+        {"q": {}}, {"q": {"a": 1.0}}, np.arange(1), EvaluationSettings(k=5, resamples=50)
+    )
     assert found.tau is None
     assert found.live_scores.first == ()
     assert found.thresholds == ()

@@ -22,7 +22,7 @@ from reindex.errors import PromotionRefused, ReindexError
 if TYPE_CHECKING:
     from reindex.project import Project
 
-EXIT_CODES = {"pass": 0, "fail": 3, "inconclusive": 4}
+EXIT_CODES = {"pass": 0, "fail": 3, "inconclusive": 4, "not judged": 4}
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from reindex.cli.amounts import BudgetLimit
-from reindex.cli.app import exit_with, json_option, main, with_project
+from reindex.cli.app import EXIT_CODES, exit_with, json_option, main, with_project
 from reindex.cli.output import emit_json, table
 
 if TYPE_CHECKING:
@@ -72,16 +73,55 @@ def show_build(project: Project, version: str, report: BuildReport) -> None:
 @main.command()
 @click.argument("version")
 @click.option("--against", help="Compare with this version instead of what is live.")
+@click.option(
+    "--queries", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Queries of this file (BEIR JSONL, or a line each); without --qrels they are not judged.",
+)  # fmt: skip
+@click.option(
+    "--qrels", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Judgements of --queries (BEIR or TREC), instead of those in reindex.toml.",
+)  # fmt: skip
 @json_option
 @with_project
-def compare(project: Project, version: str, against: str | None, as_json: bool) -> None:
+def compare(
+    project: Project, version: str, against: str | None, queries: Path | None, qrels: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Compare a version with what is live, on the judged queries.
 
-    Exits with 0 where the verdict is pass, 3 for fail, 4 for inconclusive.
+    With --queries alone nobody says what is right: it prints how far the two agree, the verdict is
+    "not judged", and no gate counts it. Then `reindex pool` writes what people should judge.
+
+    Exits with 0 where the verdict is pass, 3 for fail, 4 for inconclusive and for not judged.
     """
+    if qrels is not None and queries is None:
+        raise click.UsageError("--qrels needs --queries: the two belong together.")
+    if queries is not None and qrels is None:
+        show_unjudged(project, version, queries, against, as_json=as_json)
+    elif queries is not None and qrels is not None:
+        project.judge_by(queries, qrels)
     stored, comparison = project.compare(version, against=against)
     show_comparison(project, stored, comparison, as_json=as_json)
     exit_with(comparison.verdict)
+
+
+def show_unjudged(
+    project: Project, version: str, queries: Path, against: str | None, *, as_json: bool
+) -> NoReturn:
+    """How far the two agree; ends with the exit code of what is not judged."""
+    from rich.console import Console
+
+    from reindex.cli.agreement_table import render_unjudged
+    from reindex.corpus.judgements import read_query_texts
+
+    asked = read_query_texts(queries)
+    stored, found = project.compare_unjudged(version, asked, against=against)
+    if as_json:
+        emit_json({**found.as_dict(), "unjudged_comparison": stored.id})
+    else:
+        render_unjudged(found, Console())
+        click.echo(f"To let people judge where they differ: reindex pool {version}")
+    raise click.exceptions.Exit(EXIT_CODES[found.verdict])
 
 
 def show_comparison(

@@ -51,6 +51,11 @@ class EvaluationSettings(Section):
         description="Rows of the comparison: recall, ndcg, mrr, map, precision, f1, hit_rate, each "
         "at k, or at any cut-off as in recall@100. The gate's metric is always among them.",
     )
+    pools: tuple[Path, ...] = Field(
+        (),
+        description="Pools that people judged (`reindex judge`): their queries and grades are "
+        "added to the judgements.",
+    )
     max_queries: Positive | None = Field(None, description="Judge a random sample this large.")
     resamples: Positive = Field(2000, description="Bootstrap resamples and sign-flip permutations.")
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(

@@ -36,6 +36,27 @@ def read_queries(path: Path) -> list[Query]:
     return list(queries.values())
 
 
+def read_query_texts(path: Path) -> list[Query]:
+    """Queries as BEIR JSONL (``.jsonl``, ``.json``), or as plain text with a query on each line.
+
+    Lines of plain text get their number as the id; empty ones are skipped, and so is a query that
+    stands there already.
+
+    Raises:
+        DataError: the file cannot be read, is malformed, or has no query.
+    """
+    if path.suffix in (".jsonl", ".json"):
+        queries = read_queries(path)
+    else:
+        texts = dict[str, int]()
+        for line, text in _lines(path):
+            texts.setdefault(" ".join(text.split()), line)
+        queries = [Query(f"line {line}", text) for text, line in texts.items()]
+    if not queries:
+        raise DataError(f"{path}: expected queries, got an empty file.")
+    return queries
+
+
 def _jsonl(path: Path) -> Iterator[tuple[int, Fields]]:
     try:
         for batch in read_jsonl(path):

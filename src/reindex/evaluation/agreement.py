@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reindex.config import EvaluationSettings
 from reindex.evaluation.figure import Figure
 from reindex.evaluation.rankings import kendall_tau, overlap, rank_biased_overlap
 from reindex.evaluation.resampling import paired_difference
@@ -80,23 +81,20 @@ def agreement(
     live: ScoredRun,
     candidate: ScoredRun,
     groups: NDArray[np.int64],
-    *,
-    k: int,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 13,
+    settings: EvaluationSettings,
 ) -> Agreement:
     """Hold two runs over the same queries, in the same order, against each other.
 
     ``groups`` numbers the queries' groups, as for every interval (see `reindex.evaluation.groups`).
     """
+    k = settings.k
     ours = [_first(candidate.get(query, {}), k) for query in live]
     theirs = [_first(found, k) for found in live.values()]
     pairs = [(list(a), list(b)) for a, b in zip(theirs, ours, strict=True)]
     taus = [kendall_tau(a, b) for a, b in zip(theirs, ours, strict=True)]
 
     def likeness(values: Sequence[float | None]) -> Likeness | None:
-        return _likeness(values, groups, confidence, resamples, seed)
+        return _likeness(values, groups, settings)
 
     shares = [overlap(a, b) for a, b in pairs]
     mean_overlap, mean_rbo = (
@@ -124,11 +122,7 @@ def _first(found: Scores, k: int) -> dict[str, float]:
 
 
 def _likeness(
-    values: Sequence[float | None],
-    groups: NDArray[np.int64],
-    confidence: float,
-    resamples: int,
-    seed: int,
+    values: Sequence[float | None], groups: NDArray[np.int64], settings: EvaluationSettings
 ) -> Likeness | None:
     known = np.array([value is not None for value in values], dtype=bool)
     if not known.any():
@@ -137,9 +131,9 @@ def _likeness(
     # the difference from full agreement, whose mean is 1, resampled as every other difference is
     d = paired_difference(
         np.ones_like(numbers), numbers, groups[known],
-        confidence=confidence, resamples=resamples, seed=seed,
+        confidence=settings.confidence, resamples=settings.resamples, seed=settings.seed,
     )  # fmt: skip
-    return Likeness(d.mean_candidate, 1 + d.low, 1 + d.high, confidence, len(numbers))
+    return Likeness(d.mean_candidate, 1 + d.low, 1 + d.high, settings.confidence, len(numbers))
 
 
 def _profile(results: Sequence[Scores]) -> ScoreProfile:

@@ -17,6 +17,7 @@ from reindex.evaluation.baselines import bm25_row, import_bm25s, read_texts
 from reindex.evaluation.metrics import answerable, depth_of
 from reindex.evaluation.paired import Scored, stage_row, unjudged
 from reindex.evaluation.results import BaselineRow, Comparison, Counts, SubsetReport
+from reindex.evaluation.results_queries import Results
 from reindex.evaluation.retrieval import (
     OpenSide,
     Side,
@@ -158,14 +159,9 @@ class _Bench:
             note=settings.note,
             warnings=tuple(self._warnings(missing, subset, texts)),
             scores=scored.pairs(),
-            agreement=agreement(
-                runs[0].scores,
-                runs[1].scores,
-                scored.groups,
-                k=k,
-                confidence=settings.confidence,
-                resamples=settings.resamples,
-                seed=settings.seed,
+            agreement=agreement(runs[0].scores, runs[1].scores, scored.groups, settings),
+            results=Results.of(
+                judged.queries, (runs[0].scores, runs[1].scores), scored.groups, k, judged.qrels
             ),
             steps=steps_between(
                 self.sides, runs, precision, judged, scored.groups, measure, settings

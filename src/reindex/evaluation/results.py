@@ -10,6 +10,7 @@ from reindex.errors import ComparisonError
 from reindex.evaluation.agreement import Agreement
 from reindex.evaluation.power import Power
 from reindex.evaluation.resampling import PairedDifference
+from reindex.evaluation.results_queries import Results
 from reindex.evaluation.results_steps import Steps
 from reindex.evaluation.statistics import Judged, Verdict
 from reindex.evaluation.stored import with_cut_offs
@@ -149,7 +150,8 @@ class Comparison:
     the collection is laid out for it. Metrics are named with their cut-off, ``ndcg@10``; ``k`` is
     how many results serving asks for. ``unjudged`` counts results within the first k that nobody
     judged, ``missing`` relevant documents that a collection lacks. ``scores`` is metric -> query
-    id -> (live, candidate). ``judged_set`` identifies queries and judgements (sha256).
+    id -> (live, candidate). ``judged_set`` identifies queries and judgements (sha256). ``results``
+    are kept beside the stored form, as ``scores`` are.
     """
 
     live: SideRecord
@@ -181,6 +183,7 @@ class Comparison:
     scores: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
     agreement: Agreement | None = None
     steps: Steps | None = None
+    results: Results | None = None
 
     def row(self, metric: str) -> PairedDifference:
         """The difference of one metric: ``ndcg@10``, or ``ndcg`` for the comparison's own k.

@@ -236,6 +236,18 @@ def document_id(point: StoredPoint) -> str:
 def locate(
     opened: OpenSide, documents: Sequence[str], *, with_vector: bool = False
 ) -> dict[str, StoredPoint]:
+    """The stored points of a side, as `locate_in` finds them."""
+    return locate_in(opened.store, opened.side.collection, documents, with_vector=with_vector)
+
+
+def locate_in(
+    store: Store,
+    collection: str,
+    documents: Sequence[str],
+    *,
+    with_payload: bool = False,
+    with_vector: bool = False,
+) -> dict[str, StoredPoint]:
     """The stored points of those ``documents`` (ids as in the judgements) that exist.
 
     Judgements write every id as text, so a decimal id is looked up as a number too.
@@ -244,7 +256,9 @@ def locate(
     found: dict[str, StoredPoint] = {}
     ids = (id for document in documents for id in _possible_ids(document))
     while batch := list(islice(ids, RETRIEVE_BATCH)):
-        points = opened.store.retrieve(opened.side.collection, batch, with_vector=with_vector)
+        points = store.retrieve(
+            collection, batch, with_payload=with_payload, with_vector=with_vector
+        )
         found |= {document_id(point): point for point in points.values()}
     return {document: point for document, point in found.items() if document in wanted}
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from reindex.corpus.dead_letters import IgnoredLetters
 from reindex.errors import ComparisonError
 from reindex.evaluation.compare import Comparison, Side, compare
+from reindex.evaluation.unjudged import UnjudgedComparison, compare_unjudged
 from reindex.owner.jobs import job
 from reindex.protocols import Encoder
-from reindex.records import Judgements, query_hash
+from reindex.records import Judgements, Query, query_hash
 from reindex.registry.ledger import BuiltCollection, StoredComparison, Version
+from reindex.registry.result_book import ResultBook, StoredUnjudged
+from reindex.stages.result_texts import SHOWN, with_excerpts
 from reindex.stages.supervision import supervised
 from reindex.workspace import Workspace
 
@@ -20,17 +25,13 @@ def compare_with_live(
     workspace: Workspace, name: str, *, against: str | None = None
 ) -> tuple[StoredComparison, Comparison]:
     """Compare a version with what is live (or with the version ``against``) and record it."""
-    candidate = _built(workspace, workspace.registry.version(name))
-    live = _live(workspace, against)
-    if live.name == candidate.name:
-        raise ComparisonError(
-            f"{name} is what is live already. Compare another version, or pass --against."
-        )
+    live, candidate = _pair(workspace, name, against)
     judgements = workspace.judgements("test")
     if judgements is None:
         raise ComparisonError(
             "There are no judged queries. Set evaluation.queries and evaluation.qrels in "
-            "reindex.toml, or use a BEIR source with queries.jsonl and qrels/test.tsv."
+            "reindex.toml, or use a BEIR source with queries.jsonl and qrels/test.tsv. Without "
+            f"judgements: reindex compare {name} --queries FILE says how far the two agree."
         )
     with supervised(workspace, "compare", name) as job, ExitStack() as kept:
         result = compare(
@@ -44,9 +45,62 @@ def compare_with_live(
             documents=lambda: workspace.source.documents(IgnoredLetters()),
             progress=job.progress,
         )
+        result = _with_texts(workspace, result)
         stored = _record(workspace, live, candidate, judgements, result)
         job.details.update(comparison=stored.id, verdict=result.verdict)
     return stored, result
+
+
+def _with_texts(workspace: Workspace, result: Comparison) -> Comparison:
+    if result.results is None:
+        return result
+    examples = [one.query for side in (result.wins, result.losses) for one in side[:SHOWN]]
+    searched = result.live.collection, result.candidate.collection
+    return replace(result, results=with_excerpts(workspace, searched, result.results, examples))
+
+
+@job("work", name="compare-unjudged")
+def compare_without_judgements(
+    workspace: Workspace, name: str, queries: Sequence[Query], *, against: str | None = None
+) -> tuple[StoredUnjudged, UnjudgedComparison]:
+    """How far a version and what is live agree on ``queries``; recorded, and no verdict."""
+    live, candidate = _pair(workspace, name, against)
+    with supervised(workspace, "compare", name) as job, ExitStack() as kept:
+        found = compare_unjudged(
+            workspace.store,
+            _side(workspace, live, kept),
+            _side(workspace, candidate, kept),
+            queries,
+            workspace.settings.evaluation,
+            progress=job.progress,
+        )
+        assert found.results is not None
+        results = with_excerpts(workspace, (live.name, candidate.name), found.results, ())
+        stored = ResultBook(workspace.registry).add_unjudged(
+            results.packed(),
+            live=live.version,
+            candidate=candidate.version,
+            live_collection=live.name,
+            live_build=live.build,
+            candidate_collection=candidate.name,
+            candidate_build=candidate.build,
+            query_set=found.query_set,
+            result=replace(found, results=None).as_dict(),
+        )
+        job.details.update(unjudged_comparison=stored.id)
+    return stored, replace(found, results=results)
+
+
+def _pair(
+    workspace: Workspace, name: str, against: str | None
+) -> tuple[BuiltCollection, BuiltCollection]:
+    candidate = _built(workspace, workspace.registry.version(name))
+    live = _live(workspace, against)
+    if live.name == candidate.name:
+        raise ComparisonError(
+            f"{name} is what is live already. Compare another version, or pass --against."
+        )
+    return live, candidate
 
 
 def _live(workspace: Workspace, against: str | None) -> BuiltCollection:
@@ -108,7 +162,8 @@ def _record(
     )
     body = result.as_dict()
     scores = body.pop("scores")
-    return registry.add_comparison(
+    body.pop("results", None)
+    stored = registry.add_comparison(
         scores,
         live=live.version,
         candidate=candidate.version,
@@ -123,3 +178,7 @@ def _record(
         verdict=result.verdict,
         result=body,
     )
+    ResultBook(registry).hold_out(hashes)
+    if result.results is not None:
+        ResultBook(registry).keep(stored.id, result.results.packed())
+    return stored

@@ -4,6 +4,7 @@ from reindex.stages import (
     building,
     comparing,
     examining,
+    judging,
     planning,
     promoting,
     retrying,
@@ -14,6 +15,6 @@ from reindex.stages import (
 )
 
 __all__ = [
-    "building", "comparing", "examining", "planning", "promoting", "retrying", "searching",
-    "syncing", "upkeep", "writing",
+    "building", "comparing", "examining", "judging", "planning", "promoting", "retrying",
+    "searching", "syncing", "upkeep", "writing",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from reindex.corpus.pairs import examples_from_beir, read_examples
 from reindex.errors import ConfigError, DataError, ModelError, UnknownVersion
 from reindex.records import TrainingExample, query_hash
 from reindex.registry.ledger import Version
+from reindex.registry.result_book import ResultBook
 from reindex.stages.supervision import supervised, version_lock
 from reindex.workspace import Workspace
 
@@ -190,7 +191,8 @@ def _read(workspace: Workspace, settings: TrainSettings) -> list[TrainingExample
 
 def _judged_hashes(workspace: Workspace) -> set[str]:
     judged = [workspace.judgements(split) for split in ("dev", "test")]
-    return {query_hash(query.text) for item in judged if item for query in item.queries}
+    known = {query_hash(query.text) for item in judged if item for query in item.queries}
+    return known | ResultBook(workspace.registry).held_out()
 
 
 def _dev_set(workspace: Workspace, settings: TrainSettings) -> DevSet | None:
