@@ -15,6 +15,7 @@ from reindex.records import (
     PayloadChange,
     Point,
     PointId,
+    PointSlice,
     SearchPlan,
     Stamp,
     StoredPoint,
@@ -267,6 +268,34 @@ class CarryingStore(Protocol):
 
         ``keep``: of which points of the target the vectors stay as they are; with it nothing is
         removed, only added and overwritten.
+        """
+
+
+@runtime_checkable
+class SharedStore(Store, Protocol):
+    """A store that other machines can open as well, and read in parts."""
+
+    def elsewhere(self) -> Callable[[], SharedStore] | None:
+        """What opens the same store in another process, and can be pickled; None: nothing does.
+
+        It holds no secret: each machine has those in its own environment.
+        """
+
+    def slices(self, name: str, count: int) -> list[PointSlice]:
+        """The collection in about ``count`` parts of like size."""
+
+    def page(
+        self,
+        name: str,
+        part: PointSlice,
+        after: PointId | None,
+        *,
+        size: int = 500,
+        with_payload: bool = False,
+    ) -> tuple[list[StoredPoint], PointId | None]:
+        """The next points of a part, ids ascending, and what to pass as ``after`` for more.
+
+        None as the second: that was the last page; as ``after``: the first one.
         """
 
 

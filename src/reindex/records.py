@@ -21,6 +21,22 @@ Payload = dict[str, Any]
 PointId = int | str
 """What Qdrant takes: an unsigned 64-bit integer, or a UUID in canonical text form."""
 
+
+@dataclass(frozen=True, slots=True)
+class PointSlice:
+    """A part of a collection's points. All parts of one division are disjoint, and cover it.
+
+    Attributes:
+        start, stop: ids [start, stop) in the order of a scroll; None: from the first, to the last.
+        index, total: of the ids, those whose hash falls into part ``index`` of ``total``.
+    """
+
+    start: PointId | None = None
+    stop: PointId | None = None
+    index: int = 0
+    total: int = 1
+
+
 Qrels = Mapping[str, Mapping[str, int]]
 """query id -> document id -> graded relevance (0 = judged not relevant)."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,42 +14,25 @@ import pytest
 from reindex.config import SourceSettings
 from reindex.corpus.sources import FileSource
 from reindex.distributed import Cluster, joined
-from reindex.distributed.source import SlicedSource
+from reindex.distributed.source import SlicedFiles
 from reindex.errors import ArtifactError, BuildError, DataError, SpaceMismatch
 from reindex.stages.building import build
 from reindex.stages.engines import Engine
 from tests.build_fixtures import Letters
 from tests.hash_encoder import HashEncoder
 from tests.hash_project import HashWorkspace, encoder_of, hash_project, write_documents
+from tests.ray_cluster import mend, strike, two_machines
 
 pytest.importorskip("ray", reason="the [distributed] extra")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 
-ROOT = Path(__file__).parents[2]
 RAY = Engine("ray")
 TEXTS = [f"the text of document {number}" for number in range(3_000)]
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A head with one core and a second machine with one core."""
-    import ray
-    from ray.cluster_utils import Cluster as RayCluster
-
-    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    memory = {"object_store_memory": 100_000_000}
-    cluster = RayCluster(initialize_head=True, head_node_args={"num_cpus": 1, **memory})
-    cluster.memory = memory
-    cluster.second = cluster.add_node(num_cpus=1, **memory)
-    ray.init(
-        address=cluster.address,
-        log_to_driver=False,
-        logging_level="ERROR",
-        runtime_env={"env_vars": {"PYTHONPATH": paths}},
-    )
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
+    yield from two_machines()
 
 
 def contents(workspace: HashWorkspace, collection: str) -> dict[Any, Any]:
@@ -104,7 +86,7 @@ def test_what_is_raised_there_is_raised_here(cluster: Any, tmp_path: Path) -> No
         start(_other_encoder)
     with pytest.raises(BuildError, match=r"no worker fits: each wants 64 cores.*\[1, 1\]"):
         start(_no_encoder, cpus=64)
-    sliced = SlicedSource(source)
+    sliced = SlicedFiles(source)
     parts = source.slices()
     (tmp_path / "a.jsonl").unlink()
     source.slices = lambda: parts  # type: ignore[method-assign]
@@ -131,31 +113,16 @@ def test_a_killed_worker_and_a_lost_machine_cost_nothing(cluster: Any, tmp_path:
     with hash_project(tmp_path, source={"path": Path("data"), "max_bad_rows": 1.0}) as workspace:
         struck = threading.Event()
 
-        def strike(stage: str, done: int, total: int | None) -> None:
+        def watch(stage: str, done: int, total: int | None) -> None:
             if stage == "build" and done > 2_000 and not struck.is_set():
                 struck.set()
-                _kill_a_worker(cluster)
-                cluster.remove_node(cluster.second, allow_graceful=False)
+                strike(cluster)
 
-        workspace.progress = strike
+        workspace.progress = watch
         report = build(workspace, "v1", engine=RAY)
         assert struck.is_set()
         assert (report.points, report.complete) == (18_000, True)
         assert workspace.registry.runs()[0].details["lost_calls"] > 0
         again = build(workspace, "v1")
         assert (again.embedded, again.unchanged) == (0, 18_000)
-    cluster.second = cluster.add_node(num_cpus=1, **cluster.memory)
-
-
-def _kill_a_worker(cluster: Any) -> None:
-    """SIGKILL to the process of the encoder on the first machine."""
-    from ray._private.state import actors
-
-    [pid] = [
-        actor["Pid"]
-        for actor in actors().values()
-        if actor["State"] == "ALIVE"
-        and actor["ActorClassName"] == "EncoderActor"
-        and actor["Address"]["NodeID"] != cluster.second.node_id
-    ]
-    os.kill(pid, signal.SIGKILL)
+    mend(cluster)

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from reindex.corpus.parquet import parquet_groups, read_parquet
 from reindex.corpus.readers import Batch, jsonl_batches, read_csv
+from reindex.errors import DataError
 
 SLICE_BYTES = 16 * 2**20
 """Bytes per slice of a JSONL file: a second of parsing, and memory for as much in flight."""
@@ -31,6 +32,22 @@ class FileSlice:
     start: int = 0
     stop: int = 0
     group: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Where lines are counted on from slice to slice."""
+        return str(self.file)
+
+    def read(self) -> Iterator[tuple[Batch, int]]:
+        """As `read_slice`.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        try:
+            yield from read_slice(self)
+        except OSError as error:
+            raise DataError(f"{self.file} cannot be read: {error.strerror or error}.") from error
 
 
 def slices_of(kind: str, file: Path, size: int | None = None) -> list[FileSlice]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ class SqlSource:
                 "source.query is empty: an SQL source needs the SELECT that gives a row per "
                 'document, e.g. query = "SELECT id, title, body FROM articles".'
             )
-        self._settings = settings
+        self._settings, self._root = settings, root
         self._query = settings.query.strip().rstrip(";").rstrip()
         self._database = Database.of(settings, root)
 
@@ -65,10 +66,39 @@ class SqlSource:
                 one of the rows is a document.
             TooManyBadRows: ``dead`` says so.
         """
-        with contextlib.closing(self._batches()) as batches:
-            yield from usable(
-                ((self.name, batch) for batch in batches), self._settings, self.name, dead
-            )
+        with contextlib.closing(self.batches()) as batches:
+            yield from self.usable(batches, dead)
+
+    def usable(self, batches: Iterable[Batch], dead: DeadLetterSink) -> Iterator[Document]:
+        """The documents among the rows, whoever read them; see `documents`."""
+        placed = ((self.name, batch) for batch in batches)
+        yield from usable(placed, self._settings, self.name, dead)
+
+    def slices(self, rows: int) -> list[SqlSlice]:
+        """The query's rows by ranges of their ids, about ``rows`` each, in the ids' order.
+
+        The database numbers the ids in their order, so it needs window functions, and to take the
+        query as a subquery.
+
+        Raises:
+            DataError: it cannot.
+        """
+        from sqlalchemy import column, func, literal_column, select
+
+        id: ColumnElement[Any] = column(self._settings.id_field)
+        number = func.row_number().over(order_by=id).label("reindex_number")
+        numbered = self._around(id).add_columns(number).where(id.is_not(None)).subquery()
+        bounds = (
+            select(numbered.c[0])
+            .where((numbered.c.reindex_number - 1) % rows == literal_column("0"))
+            .order_by(numbered.c[0])
+        )
+        with self._database.connection() as connection:
+            starts = [None, *dict.fromkeys(connection.execute(bounds).scalars().all()[1:])]
+        return [
+            SqlSlice(self._settings, self._root, start, stop)
+            for start, stop in zip(starts, [*starts[1:], None], strict=True)
+        ]
 
     def count(self) -> int | None:
         """Rows of the query, counted by the database; None where it cannot count this query."""
@@ -104,15 +134,17 @@ class SqlSource:
         asked = set(ids)
         return {id: document for id, document in found.items() if id in asked}
 
-    def _batches(self) -> Generator[Batch, None, None]:
+    def batches(self, part: SqlSlice | None = None) -> Generator[Batch, None, None]:
+        """The rows as they come, or those of a part; lines count from its own first row."""
         rows = self._settings.fetch_rows
+        query = self._text(self._query) if part is None else self._within(part)
         with self._database.connection() as connection:
             streamed = connection.execution_options(stream_results=True, yield_per=rows)
-            result = streamed.execute(self._text(self._query))
+            result = streamed.execute(query)
             names, line = self._columns(result), 1
-            for part in result.partitions(rows):
-                yield self._batch(names, line, part)
-                line += len(part)
+            for fetched in result.partitions(rows):
+                yield self._batch(names, line, fetched)
+                line += len(fetched)
 
     def _batch(self, names: list[str], line: int, rows: Sequence[Any]) -> Batch:
         batch = Batch()
@@ -171,6 +203,18 @@ class SqlSource:
         wanted: BindParameter[Any] = bindparam("ids", expanding=True)
         return self._around(literal_column("*")).where(column(self._settings.id_field).in_(wanted))
 
+    def _within(self, part: SqlSlice) -> Any:
+        """The rows of a part; those without an id belong to the first one."""
+        from sqlalchemy import and_, column, literal_column, or_, true
+
+        id: ColumnElement[Any] = column(self._settings.id_field)
+        low = true() if part.start is None else id >= part.start
+        high = true() if part.stop is None else id < part.stop
+        chosen = and_(low, high)
+        if part.start is None:
+            chosen = or_(chosen, id.is_(None))
+        return self._around(literal_column("*")).where(chosen)
+
     def _around(self, what: Any) -> Any:
         from sqlalchemy import literal_column, select
 
@@ -183,6 +227,32 @@ class SqlSource:
         from sqlalchemy import text
 
         return text(sql.replace(":", r"\:"))
+
+
+@dataclass(frozen=True, slots=True)
+class SqlSlice:
+    """The rows whose ids are within [start, stop), as the database compares them; None: no bound.
+
+    Can be read in any process that reaches the database.
+    """
+
+    settings: SourceSettings
+    root: Path
+    start: Any
+    stop: Any
+
+    @property
+    def place(self) -> str:
+        """One for all: lines are counted on from slice to slice."""
+        return ""
+
+    def read(self) -> Iterator[tuple[Batch, int]]:
+        """Batches, each with how many rows of the slice were read by then."""
+        whole = self.start is None and self.stop is None
+        rows = 0
+        for batch in SqlSource(self.settings, self.root).batches(None if whole else self):
+            rows += len(batch.rows) + len(batch.bad)
+            yield batch, rows
 
 
 def _native(ids: Sequence[int | str], kind: type) -> Iterator[Any]:

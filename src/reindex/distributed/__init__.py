@@ -6,6 +6,6 @@ once it is asked to.
 """
 
 from reindex.distributed.cluster import Cluster, joined
-from reindex.distributed.source import sliced
+from reindex.distributed.slicing import Reading
 
-__all__ = ["Cluster", "joined", "sliced"]
+__all__ = ["Cluster", "Reading", "joined"]

@@ -1,28 +1,40 @@
-"""A source of files that is read in slices on the cluster."""
+"""Files and tables that are read in slices on the cluster; see `collection` for collections."""
 
 from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from reindex.corpus.readers import Batch
-from reindex.corpus.slices import FileSlice, read_slice, renumbered
+from reindex.corpus.slices import renumbered
 from reindex.corpus.sources import FileSource
+from reindex.corpus.sql import SqlSource
 from reindex.distributed.failures import raised_there
 from reindex.errors import DataError
-from reindex.protocols import DeadLetterSink, DocumentSource
+from reindex.protocols import DeadLetterSink
 from reindex.records import Document
 
+logger = logging.getLogger(__name__)
 
-def sliced(source: DocumentSource) -> DocumentSource:
-    """Files are read in slices on the cluster, anything else in the driver."""
-    return SlicedSource(source) if isinstance(source, FileSource) else source
+SLICE_ROWS = 10_000
+"""Rows of a table per slice: a tenth of a second of a query, ten megabytes or so in flight."""
 
 
-class SlicedSource:
+class Part(Protocol):
+    """A part of a source that any process can read once it is unpickled."""
+
+    @property
+    def place(self) -> str:
+        """Lines are counted on from one part to the next of the same place."""
+
+    def read(self) -> Iterator[tuple[Batch, int]]:
+        """Batches, each with how many lines of the part were read by then."""
+
+
+class SlicedFiles:
     """Implements ``protocols.DocumentSource``: the same documents and dead letters as its files
     read one after the other, in the same order, from any number of machines that see the files.
 
@@ -32,6 +44,7 @@ class SlicedSource:
 
     def __init__(self, files: FileSource) -> None:
         self._files = files
+        self.reading = ""
 
     @property
     def name(self) -> str:
@@ -42,25 +55,74 @@ class SlicedSource:
         """The files' own."""
         return self._files.count()
 
+    def changed(self) -> Sequence[str]:
+        """The files' own."""
+        return self._files.changed()
+
     def documents(self, dead: DeadLetterSink) -> Iterator[Document]:
         """Stream all documents in the order of the files; bad rows go to ``dead``."""
         yield from self._files.usable(self._batches(), dead)
 
     def _batches(self) -> Iterator[tuple[Path, Batch]]:
-        """The slices' batches in order, their lines counted through each file."""
         parts = self._files.slices()
-        before = lines = 0
-        last = 0
-        for index, batch, read in _read(parts):
-            if index != last:
-                same = parts[index].file == parts[last].file
-                before = before + lines if same else 0
-                last = index
-            lines = read
-            yield parts[index].file, renumbered(batch, before)
+        self.reading = f"{len(parts):,} slices"
+        for place, batch in _numbered(parts):
+            yield Path(place), batch
 
 
-def _read(parts: list[FileSlice]) -> Iterator[tuple[int, Batch, int]]:
+class SlicedTable:
+    """Implements ``protocols.RereadableSource``: the rows of a query, by ranges of their ids.
+
+    In the order of the ids, not in the query's; lines are numbered in that order. The slices are
+    read at different times, so what is written meanwhile may be seen or not.
+    """
+
+    def __init__(self, table: SqlSource) -> None:
+        self._table = table
+        self.reading = ""
+
+    @property
+    def name(self) -> str:
+        """The table's own."""
+        return self._table.name
+
+    def count(self) -> int | None:
+        """The table's own."""
+        return self._table.count()
+
+    def current(self, ids: Sequence[int | str]) -> Mapping[int | str, Document | None]:
+        """The table's own."""
+        return self._table.current(ids)
+
+    def documents(self, dead: DeadLetterSink) -> Iterator[Document]:
+        """Stream all documents; bad rows go to ``dead``. Where the database cannot divide the
+        query, it is read here, in one piece.
+        """
+        try:
+            parts = self._table.slices(SLICE_ROWS)
+            pickle.dumps(parts[-1])
+        except (DataError, pickle.PicklingError, TypeError) as error:
+            self.reading = f"one piece, for it cannot be divided: {error}"
+            logger.warning("%s is read in %s", self.name, self.reading)
+            yield from self._table.documents(dead)
+            return
+        self.reading = f"{len(parts):,} slices"
+        yield from self._table.usable((batch for _, batch in _numbered(parts)), dead)
+
+
+def _numbered(parts: Sequence[Part]) -> Iterator[tuple[str, Batch]]:
+    """Place and batch of all parts in order, the lines counted through each place."""
+    before = lines = last = 0
+    for index, batch, read in _read(parts):
+        if index != last:
+            same = parts[index].place == parts[last].place
+            before = before + lines if same else 0
+            last = index
+        lines = read
+        yield parts[index].place, renumbered(batch, before)
+
+
+def _read(parts: Sequence[Part]) -> Iterator[tuple[int, Batch, int]]:
     """Slice number, batch, and lines of the slice so far; read by Ray Data tasks, given in order.
 
     The tasks reserve no cores: those belong to the encoders, and reading takes a small share.
@@ -88,9 +150,6 @@ def _told(dataset: Any) -> Iterator[Any]:
 
 
 def _rows(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    part: FileSlice = pickle.loads(row["part"])  # noqa: S301 (our own)
-    try:
-        for batch, lines in read_slice(part):
-            yield {"index": row["index"], "batch": pickle.dumps(batch), "lines": lines}
-    except OSError as error:
-        raise DataError(f"{part.file} cannot be read: {error.strerror or error}.") from error
+    part: Part = pickle.loads(row["part"])  # noqa: S301 (our own)
+    for batch, lines in part.read():
+        yield {"index": row["index"], "batch": pickle.dumps(batch), "lines": lines}

@@ -49,11 +49,13 @@ def means(
         threads = {"threads": None if tuning is None else asdict(tuning)}
         yield Means(documents, lambda source: source, threads)
         return
-    from reindex.distributed import Cluster, joined, sliced
+    from reindex.distributed import Cluster, Reading, joined
 
     settings = workspace.settings.distributed
     cluster = Cluster(engine.address or settings.address, settings.workers, settings.cpus)
     with joined(cluster, workspace.encoder_maker(encoder), encoder) as pooled:
         details: dict[str, Any] = {"engine": "ray", "workers": pooled.workers}
-        yield Means(pooled, sliced, details)
+        reading = Reading(pooled.workers)
+        yield Means(pooled, reading, details)
         details["lost_calls"] = pooled.lost
+        details["reading"] = reading.how()

@@ -6,6 +6,8 @@ clients put into the live collection: it lives nowhere else.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from reindex.build import BuildReport, Guard, converge
 from reindex.corpus.collection import CollectionSource
 from reindex.corpus.frameworks import stored_text
@@ -47,14 +49,23 @@ def beside_files(workspace: Workspace, live: str) -> CollectionSource | None:
     settings = workspace.settings.source
     if settings.kind == "collection":
         return None
-    others = _is_from_source(workspace, live)
-
-    def belongs(stamp: Stamp | None) -> bool:
-        return others if stamp is None else stamp.source == INDEXER_SOURCE
-
+    belongs = _Beside(others=_is_from_source(workspace, live))
     return CollectionSource(
         workspace.store, live, name=INDEXER_SOURCE, text_of=stored_text(settings), belongs=belongs
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """Which points no file gives: those of single writes; unstamped ones where ``others`` is set.
+
+    A class and no closure, so that workers on other machines can have it.
+    """
+
+    others: bool
+
+    def __call__(self, stamp: Stamp | None) -> bool:
+        return self.others if stamp is None else stamp.source == INDEXER_SOURCE
 
 
 def _is_from_source(workspace: Workspace, collection: str) -> bool:

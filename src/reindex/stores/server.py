@@ -50,13 +50,14 @@ from reindex.stores.server_models import (
     point_structs,
     search_request,
 )
+from reindex.stores.server_slices import Sliced
 from reindex.stores.server_vectors import Keep, OtherVectors
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
     from reindex.config import Settings
-    from reindex.protocols import Catalog
+    from reindex.protocols import Catalog, SharedStore
 
 _READ_BATCH = 1000
 
@@ -69,7 +70,7 @@ def open_store(settings: Settings, catalog: Catalog) -> ServerStore:  # noqa: AR
     return connect(settings.qdrant, settings.qdrant_api_key())
 
 
-class ServerStore:
+class ServerStore(Sliced):
     """Collections, aliases and metadata of a Qdrant server. Implements ``protocols.Store``.
 
     Every write waits until it is applied. A request whose failure may pass is tried again: safe,
@@ -80,6 +81,7 @@ class ServerStore:
         attempts: tries per request.
         sleep: waits between the tries.
         ordering: of concurrent writes on a shard's copies; None is the server's default.
+        reopen: opens the same store in another process, and can be pickled.
     """
 
     kind = "server"
@@ -92,8 +94,9 @@ class ServerStore:
         attempts: int,
         sleep: Callable[[float], None] = time.sleep,
         ordering: str | None = None,
+        reopen: Callable[[], SharedStore] | None = None,
     ) -> None:
-        self._client = client
+        self._client, self._reopen = client, reopen
         connection = Connection(Retry(attempts, sleep), self._forget, ordering)
         self._read, self._write = connection.read, connection.write
         self._carrier = Carrier(client, connection)
@@ -348,16 +351,6 @@ class ServerStore:
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
-
-    def _pages(self, name: str, slot: str, **request: Any) -> Iterator[list[StoredPoint]]:
-        offset: Any = None
-        while True:
-            ask = partial(self._client.scroll, name, offset=offset, **request)
-            records, offset = self._read(name, ask)
-            if records:
-                yield [stored_point(r.id, r.payload, r.vector, slot) for r in records]
-            if offset is None:
-                return
 
     def _shape(self, name: str) -> Shape:
         """The collection's dimensions, asked for once; an alias is no collection."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import platform
+from functools import partial
 from typing import TYPE_CHECKING
 
+from reindex.errors import ConfigError
 from reindex.stores.server import ServerStore
 
 if TYPE_CHECKING:
@@ -42,9 +46,25 @@ def connect(settings: QdrantSettings, api_key: str | None) -> ServerStore:
             over_grpc.close()
             logger.warning("gRPC port %d does not answer; using REST.", settings.grpc_port)
         else:
-            return _store(over_grpc, settings)
-    return _store(client(False), settings)
+            return _store(over_grpc, settings, api_key)
+    return _store(client(False), settings, api_key)
 
 
-def _store(client: QdrantClient, settings: QdrantSettings) -> ServerStore:
-    return ServerStore(client, attempts=settings.attempts, ordering=settings.ordering)
+def _store(client: QdrantClient, settings: QdrantSettings, api_key: str | None) -> ServerStore:
+    return ServerStore(
+        client,
+        attempts=settings.attempts,
+        ordering=settings.ordering,
+        reopen=partial(_reopened, settings, with_key=bool(api_key)),
+    )
+
+
+def _reopened(settings: QdrantSettings, *, with_key: bool) -> ServerStore:
+    """The same store in another process, whose own environment holds the key."""
+    api_key = os.environ.get(settings.api_key_env) or None
+    if with_key and api_key is None:
+        raise ConfigError(
+            f"{settings.api_key_env}, the environment variable that holds the server's API key, is "
+            f"not set on {platform.node()}. Set it on every machine before `ray start`."
+        )
+    return connect(settings, api_key)

@@ -63,10 +63,14 @@ def _ordering(name: str) -> Any:
     return models.WriteOrdering(name)  # gRPC takes the enumeration only
 
 
+def version_of(version: str) -> tuple[int, ...]:
+    """Major and minor."""
+    return tuple(int(digits) for digits in re.findall(r"\d+", version)[:2])
+
+
 def check_version(version: str) -> None:
     """Raise StoreTooOld where the server cannot write conditionally."""
-    found = tuple(int(digits) for digits in re.findall(r"\d+", version)[:2])
-    if found < OLDEST_SERVER:
+    if version_of(version) < OLDEST_SERVER:
         raise StoreTooOld(
             f"the Qdrant server is {version}; expected 1.17 or newer. Older ones silently ignore "
             "the conditions of insert-only and update-only writes. Upgrade the server."

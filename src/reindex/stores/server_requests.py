@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reindex.errors import StoreError
-from reindex.records import PREFIX_VECTOR, STAMP_KEY, Condition, PointId
+from reindex.records import PREFIX_VECTOR, STAMP_KEY, Condition, PointId, PointSlice
 from reindex.stores.filters import AnyOf, Between, Clause, Equal, OneOf, clauses
 from reindex.stores.layout import (
     BUILD_FIELD,
@@ -85,6 +85,11 @@ UNSTAMPED: Json = {"must": [{"is_empty": {"key": BUILD_FIELD}}]}
 def lacking(names: Sequence[str]) -> Json:
     """A filter: points without at least one of these vectors."""
     return {"should": [{"must_not": [{"has_vector": name}]} for name in names]}
+
+
+def in_slice(part: PointSlice) -> Json:
+    """A filter: points whose ids' hash falls into a part."""
+    return {"must": [{"slice": {"total": part.total, "index": part.index}}]}
 
 
 def where(condition: Condition) -> Json:
