@@ -7,6 +7,7 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 DEMO ?= demo
+WORKERS ?= auto
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -27,7 +28,7 @@ $(VENV)/.all: pyproject.toml constraints.txt
 $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --upgrade pip
-	$(PIP) install --quiet -c constraints.txt -e '.[parquet]' hypothesis pytest pytest-timeout scikit-learn
+	$(PIP) install --quiet -c constraints.txt -e '.[parquet]' hypothesis pytest pytest-timeout pytest-xdist scikit-learn
 	touch $@
 
 setup: $(VENV)/.all  ## a virtual environment with everything
@@ -45,10 +46,10 @@ types: setup
 	$(BIN)/mypy
 
 test: lint types  ## lint, strict types, all tests but the slow ones
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile
 
 test-core: setup-core  ## the tests of the light core, without torch
-	$(BIN)/python -m pytest -m 'not slow and not train'
+	$(BIN)/python -m pytest -m 'not slow and not train' -n $(WORKERS) --dist loadfile
 
 test-slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -45,7 +45,7 @@ def write_beir(folder: Path) -> Path:
 
 def run(project: Path, *arguments: str, code: int = 0) -> Result:
     """Run a command on the project in this process; its exit code must be ``code``."""
-    result = CliRunner().invoke(main, ["-c", str(project), *arguments])
+    result = CliRunner(env={"COLUMNS": "160"}).invoke(main, ["-c", str(project), *arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == code, result.output

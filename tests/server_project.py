@@ -40,7 +40,7 @@ def server_project(
     return hash_project(
         folder,
         store={"kind": "server"},
-        qdrant={"url": url, "prefer_grpc": False, "timeout": 10, **qdrant},
+        qdrant={"url": url, "prefer_grpc": False, "timeout": 2, **qdrant},
         embed={"batch_size": 8},
         serving={"lease_ttl": 0.2},
         build={"allow_deletes": 1.0},

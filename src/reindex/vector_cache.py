@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 from reindex.records import Vector
 
@@ -160,10 +161,11 @@ class VectorCache:
         database = sqlite3.connect(
             self._file, timeout=_WAIT, isolation_level=None, check_same_thread=False
         )
-        database.execute("PRAGMA page_size = 16384")
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last rows
-        database.executescript(_SCHEMA)
+        try:
+            _prepare(database)
+        except sqlite3.Error:
+            database.close()
+            raise
         return database
 
     def _give_up(self, error: sqlite3.Error | OSError) -> None:
@@ -193,6 +195,24 @@ class VectorCache:
                 "(SELECT number FROM vectors ORDER BY number LIMIT ?)",
                 (2 * added,),
             )
+
+
+def _is_locked(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+
+
+@retry(
+    retry=retry_if_exception(_is_locked),
+    stop=stop_after_delay(_WAIT),
+    wait=wait_random(0.01, 0.1),
+    reraise=True,
+)
+def _prepare(database: sqlite3.Connection) -> None:
+    """Several processes may be the first: SQLite's own time-out does not hold for WAL's start."""
+    database.execute("PRAGMA page_size = 16384")
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last rows
+    database.executescript(_SCHEMA)
 
 
 def _asking(question: str, values: Sequence[bytes]) -> _Work:

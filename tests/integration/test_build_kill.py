@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from reindex.build.convergence import QUEUE
 from reindex.records import PointId, StoredPoint
@@ -18,7 +19,6 @@ from reindex.stores.edge import EdgeStore
 from tests import kill_build
 from tests.build_fixtures import COLLECTION
 
-ROUNDS = 25
 ROOT = Path(__file__).parents[2]
 
 
@@ -64,11 +64,12 @@ def contents(root: Path) -> dict[PointId, StoredPoint]:
     return found
 
 
-def test_killed_builds_end_like_undisturbed_ones(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [6, pytest.param(25, marks=pytest.mark.slow)])
+def test_killed_builds_end_like_undisturbed_ones(tmp_path: Path, rounds: int) -> None:
     rng = random.Random(7)
     killed, whole = Builds(tmp_path / "killed"), Builds(tmp_path / "whole")
     kills, state = 0, 0
-    while kills < ROUNDS:
+    while kills < rounds:
         report = whole.run(state)
         assert report is not None
         while killed.run(state, kill_after=rng.uniform(0, report["seconds"])) is None:

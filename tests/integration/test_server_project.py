@@ -27,7 +27,8 @@ TEXTS = [f"the text of document number {number}" for number in range(60)]
 def project(tmp_path: Path) -> Iterator[HashWorkspace]:
     write_documents(tmp_path, TEXTS)
     name = f"test-{uuid.uuid4().hex[:8]}"
-    with hash_project(tmp_path, project={"name": name}) as workspace:
+    hurried: dict[str, Any] = {"serving": {"lease_ttl": 0.2}, "qdrant": {"timeout": 1}}
+    with hash_project(tmp_path, project={"name": name}, **hurried) as workspace:
         client = connect_client()
         workspace.__dict__["store"] = ServerStore(client, attempts=1)
         for version in ("v1", "v2"):
