@@ -102,6 +102,13 @@ class Tombstones(Protocol):
         """Those of ``ids`` whose last single write was a delete, with its rev."""
 
 
+class KnownPoints(Protocol):
+    """Knows which points were once in two collections."""
+
+    def among(self, ids: Sequence[PointId]) -> set[PointId]:
+        """Those of ``ids`` that were."""
+
+
 class Encoder(Protocol):
     """Turns texts into unit vectors of one space."""
 

@@ -228,7 +228,10 @@ class _Run:
         if quiet and self.store.count(self.collection) == expected:
             return
         dead = frozenset(filter(None, map(_key_of, self.dead.ids)))
-        sweep = Sweep(self.store, self.collection, self.target, self.source, self.ids, dead, counts)
+        sweep = Sweep(
+            self.store, self.collection, self.target, self.source, self.ids, dead, counts,
+            self.guard.originals,
+        )  # fmt: skip
         try:
             counts.contended += sweep.run(
                 self.settings.allow_deletes, allow=allow, deleted=self._deleted

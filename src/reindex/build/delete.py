@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from reindex.build.plan import Target
@@ -14,10 +14,14 @@ from reindex.protocols import (
     ChangeableSource,
     CopiedSource,
     DocumentSource,
+    KnownPoints,
     RereadableSource,
     Store,
 )
 from reindex.records import PointId, Stamp, StoredPoint
+
+Seen = dict[PointId, Stamp | None]
+"""Points to delete, with the stamp that was read (None: they bore none)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,8 @@ class Sweep:
     """Finds and deletes the points of one source that a complete enumeration did not meet.
 
     ``ids`` are the enumerated ids, ``dead`` the packed point ids of dead letters: both count as
-    present in the source. Points newer than the run are left.
+    present in the source. Points newer than the run are left, and those without a stamp, unless
+    they are ``originals``.
     """
 
     store: Store
@@ -35,6 +40,7 @@ class Sweep:
     ids: SortedRuns
     dead: frozenset[bytes]
     counts: Counts
+    originals: KnownPoints | None = None
 
     def run(self, share: float, *, allow: bool, deleted: Callable[[int], None]) -> int:
         """Delete them, conditional on the stamp that was read; returns how many changed meanwhile.
@@ -59,7 +65,7 @@ class Sweep:
             self._check_unchanged(stale)
             for page in self._pages():
                 left = self._delete(page)
-                newer = sum(_newer(point, self.target.rev) for point in left)
+                newer = sum(_newer(point.stamp, self.target.rev) for point in left)
                 self.counts.spared += newer
                 contended += len(left) - newer
                 deleted(len(page) - len(left))
@@ -78,19 +84,15 @@ class Sweep:
         stale, examples = 0, list[int | str]()
         for page in self._pages():
             stale += len(page)
-            examples += [stamp.id for stamp in list(page.values())[: 3 - len(examples)]]
+            named = [stamp.id if stamp else id for id, stamp in page.items()]
+            examples += named[: 3 - len(examples)]
         return stale, examples
 
-    def _pages(self) -> Iterator[dict[PointId, Stamp]]:
+    def _pages(self) -> Iterator[Seen]:
         """Pages of stale points with the stamps read."""
-        mirror = isinstance(self.source, CopiedSource) and self.source.mirror
         self.counts.spared = 0  # not summed over the two passes
         for page in self.store.scroll(self.collection):
-            own = {
-                point.id: point.stamp
-                for point in page
-                if point.stamp is not None and (mirror or point.stamp.source == self.target.source)
-            }
+            own = self._own(page)
             keys = [pack_id(id) for id in own]
             met = self.ids.find(keys)
             stale = {
@@ -101,26 +103,44 @@ class Sweep:
             if stale := self._absent(self._older(stale)):
                 yield stale
 
-    def _older(self, stale: dict[PointId, Stamp]) -> dict[PointId, Stamp]:
-        older = {id: stamp for id, stamp in stale.items() if stamp.rev <= self.target.rev}
+    def _own(self, page: Sequence[StoredPoint]) -> Seen:
+        """The points of a page that are the source's to delete."""
+        mirror = isinstance(self.source, CopiedSource) and self.source.mirror
+        own: Seen = {
+            point.id: point.stamp
+            for point in page
+            if point.stamp is not None and (mirror or point.stamp.source == self.target.source)
+        }
+        if mirror and self.originals is not None:
+            bare = [point.id for point in page if point.stamp is None]
+            own |= dict.fromkeys(self.originals.among(bare))
+        return own
+
+    def _older(self, stale: Seen) -> Seen:
+        older = {id: stamp for id, stamp in stale.items() if not _newer(stamp, self.target.rev)}
         self.counts.spared += len(stale) - len(older)
         if not self.target.careful or not older:
             return older
         stored = self.store.retrieve(self.collection, list(older), with_payload=True)
-        return {id: older[id] for id, point in stored.items() if self.target.untouched(point)}
+        return {
+            id: older[id]
+            for id, point in stored.items()
+            if older[id] is None or self.target.untouched(point)
+        }
 
-    def _absent(self, stale: dict[PointId, Stamp]) -> dict[PointId, Stamp]:
+    def _absent(self, stale: Seen) -> Seen:
         """Those that the source, asked again, still does not have."""
         if not stale or not isinstance(self.source, RereadableSource):
             return stale
-        present = self.source.current([stamp.id for stamp in stale.values()])
-        return {id: stamp for id, stamp in stale.items() if stamp.id not in present}
+        ids = {id: stamp.id if stamp else id for id, stamp in stale.items()}
+        present = self.source.current(list(ids.values()))
+        return {id: stamp for id, stamp in stale.items() if ids[id] not in present}
 
-    def _delete(self, stale: dict[PointId, Stamp]) -> list[StoredPoint]:
+    def _delete(self, stale: Seen) -> list[StoredPoint]:
         """Delete one page; returns what is still there because it changed meanwhile."""
         self.store.delete(self.collection, stale)
         return list(self.store.retrieve(self.collection, list(stale)).values())
 
 
-def _newer(point: StoredPoint, rev: int) -> bool:
-    return point.stamp is not None and point.stamp.rev > rev
+def _newer(stamp: Stamp | None, rev: int) -> bool:
+    return stamp is not None and stamp.rev > rev

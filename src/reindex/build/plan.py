@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
 
-from reindex.protocols import Tombstones
+from reindex.protocols import KnownPoints, Tombstones
 from reindex.records import (
     INDEXER_SOURCE,
     Document,
@@ -54,11 +54,14 @@ class Guard:
             its document has is current.
         careful: leave every point that bears no stamp, or whose payload is no longer that of its
             stamp: for a collection that is live already.
+        originals: points of an adopted collection that the source had, too: one without a stamp
+            that it has no more was deleted in it.
     """
 
     tombstones: Tombstones | None = None
     adopted: bool = False
     careful: bool = False
+    originals: KnownPoints | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from reindex.protocols import DocumentSource
 from reindex.registry.ledger import BuiltCollection, Promotion
 from reindex.registry.sweeps import Sweep, Sweeps
 from reindex.stages.carrying import carry_between
+from reindex.stages.originals import keep_originals
 from reindex.stages.passes import beside_files, one_pass, publish
 from reindex.stages.supervision import Job, collection_lock, supervised
 from reindex.workspace import Workspace
@@ -191,6 +192,7 @@ def _sweep(workspace: Workspace, job: Job, sweep: Sweep, *, allow_deletes: bool)
         changed += found
         if not found:
             break
+    keep_originals(workspace, sweep.from_collection, sweep.to_collection)
     sweeps.finish(sweep.promotion)
     return changed
 

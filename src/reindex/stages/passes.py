@@ -18,6 +18,7 @@ from reindex.protocols import BulkEncoder, DeadLetterSink, DocumentSource, Encod
 from reindex.records import INDEXER_SOURCE, Stamp
 from reindex.registry.adoptions import Adoptions
 from reindex.registry.ledger import BuiltCollection
+from reindex.stages.originals import originals_of
 from reindex.stages.supervision import Job
 from reindex.workspace import Workspace
 
@@ -101,10 +102,12 @@ def one_pass(  # noqa: PLR0913 (what identifies the run)
         rev: the run's, unless this pass has its own.
         careful: the collection is live, so what is not as we wrote it stays.
     """
+    adopted = Adoptions(workspace.registry).of(built.name) is not None
     guard = Guard(
         tombstones=workspace.journal,
         careful=careful,
-        adopted=Adoptions(workspace.registry).of(built.name) is not None,
+        adopted=adopted,
+        originals=originals_of(workspace, built.name) if adopted else None,
     )
     with workspace.remembering(encoder) as remembering:
         return converge(
