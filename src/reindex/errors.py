@@ -40,6 +40,8 @@ Every message says what was expected, what came instead, and what to do. Imports
     ├── WriteNotAcknowledged   what is live could not take a write; the journal keeps it
     ├── CutOverIncomplete      flipped, but late writes are still to be brought over
     ├── PromotionRefused       a gate condition or the state of the world says no
+    ├── CanaryRefused          a candidate cannot answer beside what is live
+    ├── FeedbackError          feedback that says nothing, or is not of the form expected
     └── SpaceMismatch          a query and a collection of different spaces were about to meet
 """
 
@@ -214,6 +216,14 @@ class PromotionRefused(ReindexError):
     def __init__(self, message: str, verdict: str = "fail") -> None:
         super().__init__(message)
         self.verdict = verdict
+
+
+class CanaryRefused(ReindexError):
+    """A candidate cannot answer beside what is live, or there is none to be asked about."""
+
+
+class FeedbackError(ReindexError):
+    """Feedback that says nothing, or is not of the form expected; nothing was recorded."""
 
 
 class SpaceMismatch(ReindexError):

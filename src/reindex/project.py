@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from reindex.inspection.findings import Diagnosis
     from reindex.owner.owning import Owner
     from reindex.records import Query
+    from reindex.registry.canaries import Canary
     from reindex.registry.result_book import StoredUnjudged
-    from reindex.retriever import Retriever
+    from reindex.rollout.retriever import RollingRetriever
+    from reindex.rollout.standing import Standing
     from reindex.stages.adopting import Adopted, AdoptionRequest
     from reindex.stages.examining import Examination
     from reindex.stages.judging import Pooled
@@ -275,7 +277,7 @@ class Project(Workspace):
 
         return open_indexer(self)
 
-    def retriever(self, version: str | None = None) -> Retriever | OwnerRetriever:
+    def retriever(self, version: str | None = None) -> RollingRetriever | OwnerRetriever:
         """A retriever over what is live, or over one version's collection.
 
         Where another process owns the embedded store, it searches within that one.
@@ -286,6 +288,31 @@ class Project(Workspace):
         if self.other_owner() is not None:
             return OwnerRetriever(self, version)
         return open_retriever(self, version)
+
+    def canary(
+        self, version: str | None = None, *, weight: float | None = None,
+        interleave: bool | None = None,
+    ) -> Canary:  # fmt: skip
+        """Let a candidate answer a share of the keys beside what is live; 0 only beside, unseen.
+
+        Again, for the same version: another ``weight`` or mode, seen by what serves without a
+        restart.
+        """
+        from reindex.stages.rolling_out import canary
+
+        return canary(self, version, weight=weight, interleave=interleave, who=operator())
+
+    def end_canary(self, reason: str = "") -> Canary:
+        """What is live answers everybody again."""
+        from reindex.stages.rolling_out import end_canary
+
+        return end_canary(self, reason)
+
+    def canary_standing(self) -> Standing | None:
+        """What the canary that runs, or the last one, has shown; None: there was none."""
+        from reindex.stages.rolling_out import standing
+
+        return standing(self)
 
     def own(self, *, log: Callable[[str], None] | None = None) -> Owner:
         """Be the owner of the embedded store: a context within which other processes may ask.

@@ -330,9 +330,13 @@ class SearchPlan:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One result. ``id`` is the source's own id where the point is stamped."""
+    """One result. ``id`` is the source's own id where the point is stamped.
+
+    ``version`` is the one whose collection it was found in, where a retriever answered.
+    """
 
     id: int | str
     score: float
     payload: Payload
     point_id: PointId
+    version: str = ""

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, overload
 
 from reindex.errors import CollectionNotFound, ReindexError, SpaceMismatch
@@ -18,6 +18,7 @@ from reindex.protocols import Encoder, Store
 from reindex.records import Condition, Hit, SearchPlan
 
 Health = Literal["ready", "degraded", "not ready"]
+Side = Literal["live", "candidate", "interleaved"]
 KEPT_LEASES = 4
 """Encoders kept warm, so that a rollback needs no loading."""
 
@@ -36,11 +37,18 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Results(Sequence[Hit]):
-    """The hits, best first, and which version answered."""
+    """The hits, best first, and which version answered.
+
+    ``search_id`` is what feedback refers to; empty where nothing is recorded. ``side`` says what
+    the answer counts for while a canary runs: see docs/rollout.md. An interleaved list bears the
+    live version; each hit says which version it comes from.
+    """
 
     hits: tuple[Hit, ...]
     version: str
     collection: str
+    search_id: str = field(default="", compare=False)
+    side: Side = "live"
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -64,6 +72,17 @@ class Serving:
     oversampling: int
     certified: frozenset[str]
     """Encodings of the same space that the manifest certifies as interchangeable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a collection, whichever it will be."""
+
+    queries: Sequence[str]
+    k: int = 10
+    offset: int = 0
+    where: Condition | None = None
+    exact: bool = False
 
 
 Resolver = Callable[[], str]
@@ -111,25 +130,27 @@ class Retriever:
         where: Condition | None = None, exact: bool = False,
     ) -> list[Results]:  # fmt: skip
         """`search` for several queries, all answered by one version."""
-        lease = self.lease()
-        try:
-            return self._search(lease, queries, k, offset, where, exact)
-        except CollectionNotFound:
-            fresh = self._resolve_again(lease)
-            return self._search(fresh, queries, k, offset, where, exact)
+        return self._answer(self.lease(), Request(queries, k, offset, where, exact))
 
-    def _search(
-        self, lease: Lease, queries: Sequence[str], k: int, offset: int,
-        where: Condition | None, exact: bool,
-    ) -> list[Results]:  # fmt: skip
+    def _answer(self, lease: Lease, request: Request) -> list[Results]:
+        """By this pair, or, where its collection is gone, by what is live now."""
+        try:
+            return self._search(lease, request)
+        except CollectionNotFound:
+            return self._search(self._resolve_again(lease), request)
+
+    def _search(self, lease: Lease, request: Request) -> list[Results]:
         plan = SearchPlan(
-            k=k, offset=offset, where=where, exact=exact,
-            two_stage=lease.two_stage and not exact, oversampling=lease.oversampling,
+            k=request.k, offset=request.offset, where=request.where, exact=request.exact,
+            two_stage=lease.two_stage and not request.exact, oversampling=lease.oversampling,
         )  # fmt: skip
-        vectors = lease.encoder.encode_queries(queries)
+        vectors = lease.encoder.encode_queries(request.queries)
         return [
             Results(
-                tuple(self._store.search(lease.collection, vector, plan)),
+                tuple(
+                    replace(hit, version=lease.version)
+                    for hit in self._store.search(lease.collection, vector, plan)
+                ),
                 lease.version,
                 lease.collection,
             )

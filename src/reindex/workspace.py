@@ -26,10 +26,12 @@ from reindex.records import Judgements
 from reindex.registry import REGISTRY_NAME, Registry
 from reindex.registry.adoptions import Adoptions
 from reindex.registry.catalog import RegistryCatalog
+from reindex.registry.interactions import INTERACTIONS_NAME
 from reindex.registry.journal import Journal
 from reindex.registry.ledger import BuiltCollection, Version
 from reindex.registry.owners import OwnerBook, OwnerRecord
-from reindex.retriever import Retriever
+from reindex.rollout.recorder import Recorder
+from reindex.rollout.retriever import RollingRetriever
 from reindex.vector_cache import CachedEncoder, VectorCache, cache_file
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class Workspace:
     def __init__(self, settings: Settings, *, progress: Progress = no_progress) -> None:
         self.settings = settings
         self.progress = progress
-        self.retrievers: dict[str | None, Retriever] = {}
+        self.retrievers: dict[str | None, RollingRetriever] = {}
         """By version (None: what is live), kept warm; shared by all views."""
         self.ending: RunStopped | None = None
         """Why what runs in this workspace shall end now; whoever works asks now and then."""
@@ -95,7 +97,7 @@ class Workspace:
         that releases only what the view itself has opened.
         """
         other = type(self)(settings, progress=progress)
-        for name in ("registry", "store", "journal", "resting", "retrievers", *_LOADED):
+        for name in ("registry", "store", "journal", "resting", "retrievers", "recorder", *_LOADED):
             other.__dict__[name] = getattr(self, name)
         return other
 
@@ -160,6 +162,14 @@ class Workspace:
     def journal(self) -> Journal:
         """Single writes, and the collections that they go to."""
         return Journal(self.registry)
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """Writes down what is searched for and what becomes of it."""
+        file = self.settings.home / INTERACTIONS_NAME
+        recorder = Recorder(file, self.settings.rollout)
+        self._opened.append(recorder.close)
+        return recorder
 
     @cached_property
     def resting(self) -> dict[str, float]:

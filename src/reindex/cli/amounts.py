@@ -39,6 +39,23 @@ class Rate(click.ParamType["float | None"]):
         return rate
 
 
+class Percentage(click.ParamType["float"]):
+    """``10%`` or ``0.1``."""
+
+    name = "percentage"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """A share from 0 to 1."""
+        found = re.fullmatch(rf"({_NUMBER}|\.[0-9]+)\s*(%)?", str(value).strip())
+        share = float(found[1].replace("_", "").replace(",", "")) if found else -1.0
+        share /= 100 if found and found[2] else 1
+        if not 0 <= share <= 1:
+            self.fail(f"{value!r} is no share. Expected 10%, 0.1, or 0% to 100%.", param, ctx)
+        return share
+
+
 class BudgetLimit(click.ParamType["Budget"]):
     """``30m``, ``2h``, ``90s``: a time; ``100000``: documents."""
 

@@ -7,6 +7,7 @@ from reindex.config.corpus import ProjectSettings, SourceSettings
 from reindex.config.distributed import DistributedSettings
 from reindex.config.judging import EvaluationSettings, GateSettings
 from reindex.config.models import EmbedSettings, ExportSettings, TrainSettings
+from reindex.config.rollout import RolloutSettings
 from reindex.config.settings import CONFIG_NAME, Settings, load_settings
 from reindex.config.stores import (
     BuildSettings,
@@ -29,6 +30,7 @@ __all__ = [
     "ProjectSettings",
     "QdrantSettings",
     "RetentionSettings",
+    "RolloutSettings",
     "ServingSettings",
     "Settings",
     "SourceSettings",

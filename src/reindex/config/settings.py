@@ -14,6 +14,7 @@ from reindex.config.corpus import ProjectSettings, SourceSettings
 from reindex.config.distributed import DistributedSettings
 from reindex.config.judging import EvaluationSettings, GateSettings
 from reindex.config.models import EmbedSettings, ExportSettings, TrainSettings
+from reindex.config.rollout import RolloutSettings
 from reindex.config.section import Section
 from reindex.config.stores import (
     BuildSettings,
@@ -44,6 +45,7 @@ class Settings(Section):
     gate: GateSettings = GateSettings()
     retention: RetentionSettings = RetentionSettings()
     serving: ServingSettings = ServingSettings()
+    rollout: RolloutSettings = RolloutSettings()
     owner: OwnerSettings = OwnerSettings()
     root: Path = Field(Path(), exclude=True)
 

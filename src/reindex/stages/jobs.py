@@ -8,6 +8,7 @@ from reindex.stages import (
     planning,
     promoting,
     retrying,
+    rolling_out,
     searching,
     syncing,
     upkeep,
@@ -16,5 +17,5 @@ from reindex.stages import (
 
 __all__ = [
     "building", "comparing", "examining", "judging", "planning", "promoting", "retrying",
-    "searching", "syncing", "upkeep", "writing",
+    "rolling_out", "searching", "syncing", "upkeep", "writing",
 ]  # fmt: skip

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from reindex.errors import OwnerGone, OwnerSilent
 from reindex.owner.jobs import KINDS
 from reindex.owner.line import OwnerLine
 from reindex.records import Condition
 from reindex.retriever import Health, Results
+from reindex.rollout.feedback import checked_feedback
 from reindex.workspace import Workspace
 
 
@@ -24,22 +25,35 @@ class OwnerRetriever:
 
     def search(
         self, query: str, k: int = 10, *, offset: int = 0, where: Condition | None = None,
-        exact: bool = False,
+        exact: bool = False, key: str | None = None,
     ) -> Results:  # fmt: skip
-        """As `Retriever.search`."""
-        return self.search_many([query], k, offset=offset, where=where, exact=exact)[0]
+        """As `RollingRetriever.search`."""
+        return self.search_many([query], k, offset=offset, where=where, exact=exact, key=key)[0]
 
     def search_many(
         self, queries: Sequence[str], k: int = 10, *, offset: int = 0,
-        where: Condition | None = None, exact: bool = False,
+        where: Condition | None = None, exact: bool = False, key: str | None = None,
     ) -> list[Results]:  # fmt: skip
-        """As `Retriever.search_many`."""
+        """As `RollingRetriever.search_many`."""
         arguments = {
             "queries": list(queries), "k": k, "offset": offset, "where": where, "exact": exact,
-            "version": self._version,
+            "version": self._version, "key": key,
         }  # fmt: skip
         found: list[Results] = KINDS["search"].result(self._line.ask("search", arguments))
         return found
+
+    def feedback(
+        self, search: Results | str, *, clicked: Iterable[int | str] = (),
+        used: Iterable[int | str] = (), grade: float | None = None,
+    ) -> None:  # fmt: skip
+        """As `RollingRetriever.feedback`."""
+        identity = search if isinstance(search, str) else search.search_id
+        said = checked_feedback(identity, clicked, used, grade)
+        chosen = {
+            wanted: [document for kind, document, _ in said if kind == wanted]
+            for wanted in ("clicked", "used")
+        }
+        self._line.ask("feedback", {"search": identity, "grade": grade, **chosen})
 
     def wait_until_settled(self, timeout: float | None = None) -> None:
         """Wait until the owner's retriever has noticed every flip so far and loaded its pair."""

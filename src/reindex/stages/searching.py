@@ -9,14 +9,16 @@ from typing import Any
 from reindex.errors import ArtifactError, CollectionNotFound
 from reindex.owner.jobs import job
 from reindex.records import Condition
+from reindex.registry.canaries import Canaries, Canary
 from reindex.registry.ledger import DEFAULT_OVERSAMPLING
-from reindex.retriever import Results, Retriever, Serving
+from reindex.retriever import Results, Serving
+from reindex.rollout.retriever import RollingRetriever
 from reindex.workspace import Workspace
 
 _OPENING = threading.Lock()
 
 
-def open_retriever(workspace: Workspace, version: str | None = None) -> Retriever:
+def open_retriever(workspace: Workspace, version: str | None = None) -> RollingRetriever:
     """A retriever over what is live, or over one version's collection; one of each is kept."""
     with _OPENING:
         if version not in workspace.retrievers:
@@ -24,7 +26,7 @@ def open_retriever(workspace: Workspace, version: str | None = None) -> Retrieve
         return workspace.retrievers[version]
 
 
-def _new_retriever(workspace: Workspace, version: str | None) -> Retriever:
+def _new_retriever(workspace: Workspace, version: str | None) -> RollingRetriever:
     fixed = None
     if version is not None:
         fixed = workspace.collection_of(workspace.registry.version(version).name)
@@ -41,8 +43,15 @@ def _new_retriever(workspace: Workspace, version: str | None) -> Retriever:
     def load(collection: str, metadata: Mapping[str, Any]) -> Serving:
         return _load(workspace, collection, metadata)
 
+    def canary() -> Canary | None:
+        return Canaries(workspace.registry).running(workspace.settings.alias)
+
     ttl = workspace.settings.serving.lease_ttl
-    return Retriever(workspace.store, resolve, load, lease_ttl=ttl)
+    if fixed is not None:  # whoever asks for a version gets it, and counts for no experiment
+        return RollingRetriever(workspace.store, resolve, load, lease_ttl=ttl)
+    return RollingRetriever(
+        workspace.store, resolve, load, lease_ttl=ttl, canary=canary, recorder=workspace.recorder
+    )
 
 
 def _load(workspace: Workspace, collection: str, metadata: Mapping[str, Any]) -> Serving:
@@ -74,7 +83,17 @@ def settle(workspace: Workspace, version: str | None = None, timeout: float | No
 def search(
     workspace: Workspace, queries: Sequence[str], k: int = 10, *, offset: int = 0,
     where: Condition | None = None, exact: bool = False, version: str | None = None,
+    key: str | None = None,
 ) -> list[Results]:  # fmt: skip
     """`Retriever.search_many` as a job, over what is live or over one version's collection."""
     retriever = open_retriever(workspace, version)
-    return retriever.search_many(queries, k, offset=offset, where=where, exact=exact)
+    return retriever.search_many(queries, k, offset=offset, where=where, exact=exact, key=key)
+
+
+@job("aside")
+def feedback(
+    workspace: Workspace, search: str, *, clicked: Sequence[int | str] = (),
+    used: Sequence[int | str] = (), grade: float | None = None,
+) -> None:  # fmt: skip
+    """`RollingRetriever.feedback` as a job."""
+    open_retriever(workspace).feedback(search, clicked=clicked, used=used, grade=grade)

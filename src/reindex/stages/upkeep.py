@@ -11,6 +11,7 @@ from reindex.indexing.apply import write_targets
 from reindex.owner.jobs import job
 from reindex.promotion import latest_done, previous_collection, reconcile
 from reindex.registry.adoptions import Adoptions
+from reindex.registry.canaries import Canaries
 from reindex.registry.control import Control, RunningRun, Throttle
 from reindex.registry.journal import Backlog, WriteTarget
 from reindex.registry.ledger import BuiltCollection, Promotion
@@ -187,6 +188,8 @@ def collect_garbage(
         sweep.from_collection: "late writes are still looked for in it"
         for sweep in Sweeps(registry).open()
     }
+    canary = Canaries(registry).running(alias)
+    protected |= {canary.collection: "a canary answers from it"} if canary else {}
     removed, kept = [], []
     for item in registry.all_collections():
         reason = protected.get(item.name) or _adopted(workspace, item) or _young(workspace, item)

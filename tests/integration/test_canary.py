@@ -1,0 +1,431 @@
+"""A candidate beside what is live: the real stages, registry and embedded store."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from reindex.cli import main
+from reindex.config import load_settings
+from reindex.errors import CanaryRefused, ConfigError, Conflict, FeedbackError
+from reindex.registry.canaries import Canaries
+from reindex.registry.interactions import INTERACTIONS_NAME
+from reindex.retriever import Results
+from reindex.rollout.retriever import RollingRetriever
+from reindex.stages.building import build
+from reindex.stages.promoting import promote
+from reindex.stages.searching import open_retriever
+from reindex.stages.upkeep import collect_garbage
+from tests.copying import copy_project
+from tests.hash_project import HashWorkspace, hash_project, write_documents
+from tests.owner_fixtures import OwnerProcess, run, run_json
+
+TEXTS = [f"the text of document number {number}" for number in range(200)]
+KEYS = [f"user-{number}" for number in range(300)]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with two built versions of which v1 is live, and v3 that is not built."""
+    folder = tmp_path_factory.mktemp("template")
+    write_documents(folder, TEXTS)
+    with hash_project(folder, versions=3) as workspace:
+        for name in ("v1", "v2"):
+            build(workspace, name)
+        promote(workspace, "v1")
+    return folder
+
+
+@pytest.fixture
+def folder(template: Path, tmp_path: Path) -> Path:
+    return copy_project(template, tmp_path / "project")
+
+
+@pytest.fixture
+def project(folder: Path) -> Iterator[HashWorkspace]:
+    with HashWorkspace(load_settings(folder)) as workspace:
+        yield workspace
+
+
+def ready(workspace: HashWorkspace) -> RollingRetriever:
+    """The live retriever, once it has seen the canary."""
+    retriever = open_retriever(workspace)
+    retriever.wait_until_settled()
+    return retriever
+
+
+def sides(retriever: RollingRetriever) -> dict[str, str]:
+    return {key: retriever.search(TEXTS[0], 3, key=key).version for key in KEYS}
+
+
+def rows(workspace: HashWorkspace, sql: str) -> list[Any]:
+    workspace.recorder.flush()
+    with closing(sqlite3.connect(workspace.settings.home / INTERACTIONS_NAME)) as found:
+        return found.execute(sql).fetchall()
+
+
+def of(workspace: HashWorkspace, version: str) -> set[Any]:
+    """The ids that this version's collection gives for the first text."""
+    return {hit.id for hit in open_retriever(workspace, version).search(TEXTS[0], 3)}
+
+
+def test_keys_stay_on_their_side_while_the_weight_grows_live(project: HashWorkspace) -> None:
+    retriever = ready(project)
+    assert set(sides(retriever).values()) == {"v1"}
+    project.canary("v2", weight=0.1)
+    retriever.wait_until_settled()  # the pair is loaded in the background
+    at_ten = sides(retriever)
+    project.canary("v2", weight=0.5)
+    at_fifty = sides(retriever)
+    few = {key for key in KEYS if at_ten[key] == "v2"}
+    many = {key for key in KEYS if at_fifty[key] == "v2"}
+    assert 10 <= len(few) <= 60
+    assert 110 <= len(many) <= 190
+    assert few < many
+    project.canary(weight=0.1)
+    assert sides(retriever) == at_ten
+    project.end_canary("enough")
+    assert set(sides(retriever).values()) == {"v1"}
+
+
+def test_every_answer_is_a_matching_pair_and_says_its_version(project: HashWorkspace) -> None:
+    project.canary("v2", weight=0.5)
+    retriever = ready(project)
+    for key in KEYS[:40]:
+        for text in TEXTS[:3]:
+            found = retriever.search(text, 3, key=key)
+            assert found[0].payload["text"] == text  # only its own encoder finds it first
+            assert found[0].score == pytest.approx(1, abs=1e-3)
+            assert {hit.version for hit in found} == {found.version}
+            assert found.side == ("candidate" if found.version == "v2" else "live")
+
+
+def test_without_a_key_a_query_keeps_its_version_over_pages(project: HashWorkspace) -> None:
+    project.canary("v2", weight=0.5)
+    retriever = ready(project)
+    seen = set()
+    for text in TEXTS[:30]:
+        versions = {retriever.search(text, 5, offset=offset).version for offset in (0, 5, 10)}
+        assert len(versions) == 1
+        seen |= versions
+    assert seen == {"v1", "v2"}
+
+
+def test_a_shadow_answers_nobody_and_is_measured(project: HashWorkspace) -> None:
+    project.canary("v2")
+    retriever = ready(project)
+    for key in KEYS[:10]:
+        assert retriever.search(TEXTS[0], 5, key=key).version == "v1"
+        retriever.shadow.wait()
+    found = rows(project, "SELECT version, overlap, error FROM searches WHERE side = 'shadow'")
+    expected = len(of(project, "v1") & of(project, "v2"))
+    assert [row[0] for row in found] == ["v2"] * 10
+    assert all(row[2] is None for row in found)
+    assert all(0 <= row[1] <= 1 for row in found)
+    assert expected < 3  # two spaces of hashes agree on little: the overlap is not trivially 1
+    standing = project.canary_standing()
+    assert standing is not None
+    assert standing.verdict is None
+    assert {item.side for item in standing.sides} == {"live", "shadow"}
+
+
+class Broken(Exception):
+    pass
+
+
+def break_candidate(retriever: RollingRetriever, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches of the candidate's collection fail from now on."""
+    real = retriever._store.search
+
+    def search(name: str, vector: Any, plan: Any) -> Any:
+        if name == "docs--v2":
+            raise CanaryRefused("the candidate's collection is on fire")
+        return real(name, vector, plan)
+
+    monkeypatch.setattr(retriever._store, "search", search)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+@pytest.mark.parametrize("interleave", [False, True])
+def test_a_candidate_that_fails_costs_no_answer(
+    project: HashWorkspace, monkeypatch: pytest.MonkeyPatch, weight: float, interleave: bool
+) -> None:
+    project.canary("v2", weight=weight, interleave=interleave)
+    retriever = ready(project)
+    break_candidate(retriever, monkeypatch)
+    for key in KEYS[:20]:
+        assert retriever.search(TEXTS[0], 3, key=key).version == "v1"
+    retriever.shadow.wait()
+    failed = rows(project, "SELECT DISTINCT side FROM searches WHERE error LIKE '%on fire%'")
+    expected = "shadow" if not weight else "interleaved" if interleave else "candidate"
+    assert failed == [(expected,)]
+
+
+def test_a_candidate_that_does_not_load_costs_no_answer(
+    project: HashWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retriever = ready(project)
+    project.canary("v2", weight=1.0)
+    real = retriever._load
+    monkeypatch.setattr(
+        retriever, "_load",
+        lambda name, metadata: real("docs--v1", {"version": "v1"}),  # another space's encoder
+    )  # fmt: skip
+    retriever.wait_until_settled()
+    assert retriever.search(TEXTS[0], key="a").version == "v1"
+    assert retriever.health() == "degraded"
+    assert "not served" in str(retriever.last_error)
+
+
+def test_interleaved_lists_hold_both_and_pages_go_on(project: HashWorkspace) -> None:
+    project.canary("v2", weight=1.0, interleave=True)
+    retriever = ready(project)
+    text = TEXTS[0]
+    whole = retriever.search(text, 20, key="a")
+    assert whole.side == "interleaved"
+    assert {hit.version for hit in whole} == {"v1", "v2"}
+    assert len({hit.id for hit in whole}) == 20
+    pages = [retriever.search(text, 10, offset=offset, key="a") for offset in (0, 10)]
+    assert [hit.id for page in pages for hit in page] == [hit.id for hit in whole]
+    assert list(whole) != list(retriever.search(text, 20, key="another"))
+
+
+def test_feedback_is_recorded_with_version_position_and_time(project: HashWorkspace) -> None:
+    project.canary("v2", weight=1.0, interleave=True)
+    retriever = ready(project)
+    found = retriever.search(TEXTS[0], 5, offset=5, key="a")
+    retriever.feedback(found, clicked=[found[1].id], used=[found[4].id], grade=0.25)
+    retriever.feedback(found.search_id, clicked=["never seen"])
+    said = rows(project, "SELECT kind, position, version, grade FROM feedback ORDER BY number")
+    assert said == [
+        ("clicked", 7, found[1].version, 1.0),
+        ("used", 10, found[4].version, 1.0),
+        ("grade", None, "v1", 0.25),
+        ("clicked", None, "v1", 1.0),
+    ]
+    with pytest.raises(FeedbackError, match="one of"):
+        retriever.feedback(found)
+
+
+def test_feedback_that_comes_before_its_search_waits_for_it(project: HashWorkspace) -> None:
+    with HashWorkspace(project.settings) as other:  # the process that answers clicks
+        found = ready(project).search(TEXTS[0], 5, key="a")
+        other.recorder.put(_click(found))
+        other.recorder.flush()
+        assert rows(other, "SELECT count(*) FROM feedback") == [(0,)]
+        project.recorder.flush()
+        other.recorder.flush()
+        assert rows(other, "SELECT position FROM feedback") == [(1,)]
+        assert other.recorder.lost == 0
+
+
+def _click(found: Results) -> Any:
+    import time
+
+    from reindex.registry.interactions import Feedback
+
+    return Feedback(found.search_id, time.time(), "clicked", found[0].id, 1.0)
+
+
+def test_keys_and_queries_are_kept_as_hashes_unless_asked_for(project: HashWorkspace) -> None:
+    ready(project).search("a secret question", key="somebody@example.org")
+    project.recorder.flush()
+    raw = b"".join(
+        file.read_bytes() for file in project.settings.home.glob(f"{INTERACTIONS_NAME}*")
+    )
+    assert b"secret question" not in raw
+    assert b"example.org" not in raw
+    assert rows(project, "SELECT query, length(query_hash) FROM searches") == [(None, 32)]
+
+
+def hide_digits(text: str) -> str | None:
+    """A redaction hook: digits go, and what mentions a password is not kept at all."""
+    if "password" in text:
+        return None
+    if "crash" in text:
+        raise ValueError(text)
+    return "".join("#" if letter.isdigit() else letter for letter in text)
+
+
+def with_rollout(workspace: HashWorkspace, **values: Any) -> HashWorkspace:
+    settings = workspace.settings
+    rollout = settings.rollout.model_copy(update=values)
+    return HashWorkspace(settings.model_copy(update={"rollout": rollout}))
+
+
+def test_logged_queries_are_redacted_and_pruned(project: HashWorkspace) -> None:
+    hook = "tests.integration.test_canary:hide_digits"
+    project.close()
+    with with_rollout(project, log_queries=True, redact=hook, max_searches=3) as workspace:
+        retriever = ready(workspace)
+        for query in ("call 555", "my password", "crash please"):
+            retriever.search(query, key="a")
+        assert rows(workspace, "SELECT query FROM searches ORDER BY number") == [
+            ("call ###",), (None,), (None,)
+        ]  # fmt: skip
+        retriever.feedback(retriever.search("oldest", key="a"), grade=1)
+        workspace.recorder._pruned_at = float("-inf")
+        for number in range(3):
+            retriever.search(f"new {number}", key="a")
+        kept = rows(workspace, "SELECT query FROM searches ORDER BY number")
+        assert kept == [("new #",)] * 3
+        assert rows(workspace, "SELECT count(*) FROM feedback") == [(0,)]
+
+
+def test_a_redaction_that_cannot_be_loaded_is_told_at_once(project: HashWorkspace) -> None:
+    project.close()
+    with (
+        with_rollout(project, log_queries=True, redact="no.such:thing") as workspace,
+        pytest.raises(ConfigError, match="redact"),
+    ):
+        open_retriever(workspace)
+
+
+def test_where_nothing_can_be_recorded_searches_go_on(project: HashWorkspace) -> None:
+    file = project.settings.home / INTERACTIONS_NAME
+    file.mkdir()  # as good as a read-only disk
+    found = ready(project).search(TEXTS[0], key="a")
+    project.recorder.flush()
+    assert len(found) == 10
+    assert project.recorder.lost >= 1
+
+
+def test_recording_can_be_switched_off(project: HashWorkspace) -> None:
+    project.close()
+    with with_rollout(project, record_searches=False) as workspace:
+        found = ready(workspace).search(TEXTS[0], key="a")
+        assert found.search_id == ""
+        with pytest.raises(FeedbackError, match="record_searches"):
+            open_retriever(workspace).feedback(found, grade=1)
+        assert not (workspace.settings.home / INTERACTIONS_NAME).exists()
+
+
+def test_what_cannot_be_a_canary_is_refused(project: HashWorkspace) -> None:
+    with pytest.raises(CanaryRefused, match="live already"):
+        project.canary("v1")
+    with pytest.raises(CanaryRefused, match="reindex build v3"):
+        project.canary("v3", weight=0.1)
+    with pytest.raises(CanaryRefused, match="Name a version"):
+        project.canary(weight=0.1)
+    with pytest.raises(CanaryRefused, match="none to end"):
+        project.end_canary()
+    project.canary("v2", weight=0.1)
+    build(project, "v3")
+    with pytest.raises(Conflict, match="--off"):
+        project.canary("v3", weight=0.1)
+
+
+def test_a_flip_ends_the_canary(project: HashWorkspace) -> None:
+    project.canary("v2", weight=0.5)
+    retriever = ready(project)
+    promote(project, "v2", force=True, reason="test")
+    assert set(sides(retriever).values()) == {"v2"}
+    standing = project.canary_standing()
+    assert standing is not None
+    assert "docs--v2 went live" in standing.canary.why
+    assert Canaries(project.registry).running("docs") is None
+
+
+def test_gc_leaves_the_canary_its_collection(project: HashWorkspace) -> None:
+    project.canary("v2", weight=0.5)
+    assert dict(collect_garbage(project, dry_run=True).kept)["docs--v2"].startswith("a canary")
+
+
+def test_phases_are_kept_and_setting_the_same_again_is_none(project: HashWorkspace) -> None:
+    for weight in (0.1, 0.1, 0.5):
+        project.canary("v2", weight=weight)
+    project.canary(interleave=True)
+    found = Canaries(project.registry).running("docs")
+    assert found is not None
+    phases = Canaries(project.registry).phases(found.id)
+    assert [(item.weight, item.mode) for item in phases] == [
+        (0.1, "split"), (0.5, "split"), (0.5, "interleave")
+    ]  # fmt: skip
+
+
+def standing_after(workspace: HashWorkspace, rates: dict[str, float], keys: int) -> Any:
+    """How a canary stands after simulated keys, each with its window closed."""
+    import random
+
+    rng = random.Random(3)
+    retriever = ready(workspace)
+    for number in range(keys):
+        for _ in range(1 + number % 3):
+            found = retriever.search(TEXTS[number % 50], 5, key=f"key-{number}")
+            if rng.random() < rates[found.version]:
+                retriever.feedback(found, clicked=[found[0].id])
+    workspace.recorder.flush()
+    with closing(sqlite3.connect(workspace.settings.home / INTERACTIONS_NAME)) as file, file:
+        file.execute("UPDATE searches SET at = at - 7200")
+        file.execute("UPDATE feedback SET at = at - 7200")
+    return workspace.canary_standing()
+
+
+def test_a_better_and_a_worse_candidate_are_found_by_clicks(project: HashWorkspace) -> None:
+    project.canary("v2", weight=0.5)
+    standing = standing_after(project, {"v1": 0.2, "v2": 0.7}, 400)
+    assert standing.verdict == "pass", standing.reason
+    assert standing.counted == 400
+    assert standing.difference.low > 0
+    assert standing.difference.low < 0.5 < standing.difference.high
+    assert not standing.uneven
+    project.end_canary()
+    project.canary("v2", weight=0.5)
+    assert standing_after(project, {"v1": 0.7, "v2": 0.2}, 400).verdict == "fail"
+
+
+def test_keys_count_once_their_window_has_closed(project: HashWorkspace) -> None:
+    project.canary("v2", weight=0.5)
+    retriever = ready(project)
+    for key in KEYS[:10]:
+        retriever.search(TEXTS[0], key=key)
+    standing = project.canary_standing()
+    assert standing is not None
+    assert (standing.counted, standing.waiting, standing.verdict) == (0, 10, "inconclusive")
+
+
+def test_sides_that_lose_searches_are_not_trusted(project: HashWorkspace) -> None:
+    project.canary("v2", weight=0.5)
+    standing_after(project, {"v1": 0.2, "v2": 0.7}, 300)
+    with closing(sqlite3.connect(project.settings.home / INTERACTIONS_NAME)) as file, file:
+        file.execute("DELETE FROM searches WHERE side = 'candidate' AND number % 20")
+    standing = project.canary_standing()
+    assert standing is not None
+    assert standing.uneven
+    assert standing.verdict == "inconclusive"
+
+
+def test_the_command_line(folder: Path) -> None:
+    def reindex(*arguments: str, code: int = 0) -> str:
+        done = CliRunner().invoke(main, ["-c", str(folder), "canary", *arguments])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    assert "no canary yet" in reindex("--status")
+    assert "Expected 10%" in reindex("v2", "--weight", "10", code=2)
+    assert "said alone" in reindex("v2", "--off", code=2)
+    assert "ended" not in reindex("--status")
+
+
+def test_through_an_owner_in_another_process(folder: Path) -> None:
+    with OwnerProcess(folder):
+        run(folder, "canary", "v2", "--weight", "100%")
+        assert run_json(folder, "search", TEXTS[0], "-k", "1")["version"] == "v2"
+        with HashWorkspace(load_settings(folder)) as client:
+            retriever = client.retriever()
+            found = retriever.search(TEXTS[0], 5, key="a")
+            assert (found.side, found.version, found[0].version) == ("candidate", "v2", "v2")
+            retriever.feedback(found, clicked=[found[0].id])
+        run(folder, "canary", "v2", "--weight", "0%")
+        assert run_json(folder, "search", TEXTS[0], "-k", "1")["version"] == "v1"
+        assert "beside every answer" in run(folder, "canary", "--status")[0]
+        run(folder, "canary", "--off", "--reason", "enough")
+    shown = json.loads(run(folder, "canary", "--status", "--json")[0])
+    assert shown["canary"]["why"] == "enough"
