@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import BaseModel
 
 from reindex.cli import main
 from reindex.config import Settings
-from reindex.config.template import toml_value
+from reindex.config.template import tables, toml_value
 from reindex.sizing import Constants, Move, Needs, needs
 
 DOCS = Path(__file__).parent
@@ -53,22 +52,21 @@ This page is written by `docs/generate.py` from the code.
 
 def configuration() -> str:
     """The page of all keys."""
-    return CONFIGURATION + "".join(
-        _section(name, info.annotation)
-        for name, info in Settings.model_fields.items()
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
-    )
+    sections = tables(Settings)
+    return CONFIGURATION + "".join(_section(name, table) for name, table in sections.items())
 
 
 def _section(name: str, model: Any) -> str:
     rows = [
         f"| `{key}` | {_default(info.default)} | {_cell(info.description)} |"
         for key, info in model.model_fields.items()
+        if key not in tables(model)
     ]
     head = (
         f"\n## [{name}]\n\n{model.__doc__.strip()}\n\n| key | default | meaning |\n|---|---|---|\n"
     )
-    return head + "\n".join(rows) + "\n"
+    within = "".join(_section(f"{name}.{key}", table) for key, table in tables(model).items())
+    return head + "\n".join(rows) + "\n" + within
 
 
 def _cell(text: str) -> str:

@@ -101,11 +101,15 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One judged query. ``group`` keeps queries together that are not independent."""
+    """One judged query. ``group`` keeps queries together that are not independent.
+
+    ``metadata`` is whatever else its row holds.
+    """
 
     id: str
     text: str
     group: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def test_they_hold_a_promotion_back_until_they_are_taken_in(
     write_plainly(client)
     held = other_writers(project)
     assert held is not None
-    assert (held.verdict, "--repair" in held.required) == ("fail", True)
+    assert (held.verdict, "--repair" in held.figure) == ("fail", True)
     assert held.figure.startswith("3. Points in docs--v1 written by another client")
     sync(project, repair=True)
     client.delete(LIVE, [SILENT])  # nobody can embed what has no text

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from reindex.config import Settings, load_settings
-from reindex.config.template import render_config, toml_value
+from reindex.config.template import render_config, tables, toml_value
 from reindex.errors import ConfigError
 
 
@@ -123,7 +122,8 @@ def test_toml_strings_are_escaped() -> None:
 
 
 def test_every_key_has_a_description() -> None:
-    for name, section in Settings.model_fields.items():
-        if isinstance(section.annotation, type) and issubclass(section.annotation, BaseModel):
-            for key, info in section.annotation.model_fields.items():
-                assert info.description, f"{name}.{key}"
+    sections = list(tables(Settings).items())
+    for name, section in sections:
+        sections += [(f"{name}.{key}", table) for key, table in tables(section).items()]
+        for key, info in section.model_fields.items():
+            assert info.description or key in tables(section), f"{name}.{key}"

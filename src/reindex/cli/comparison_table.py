@@ -14,6 +14,7 @@ from reindex.cli.agreement_table import agreement_parts
 from reindex.cli.sheets import NOTHING, Sheet
 from reindex.cli.sheets import line as _line
 from reindex.cli.sheets import sheet as _table
+from reindex.cli.slices_table import slices
 from reindex.cli.steps_table import steps
 from reindex.evaluation.power import in_words
 from reindex.evaluation.statistics import percent, percent_range
@@ -253,6 +254,7 @@ SECTIONS: tuple[Callable[[Comparison], Iterable[RenderableType]], ...] = (
     _shown,
     _serving,
     steps,
+    slices,
     _subset,
     _baselines,
     _variants,

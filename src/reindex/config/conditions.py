@@ -1,13 +1,14 @@
 """The gate language: one condition over a figure, as ``gate.conditions`` holds it.
 
-    condition  = figure relation number [ "shown" ]
+    condition  = figure relation number [ "shown" | "possible" ]
     figure     = segment { "." segment }          recall@10.change   slice.language=de.mrr@10.change
     segment    = characters without space, or "quoted", with * for any characters outside quotes
     relation   = ">=" | "<=" | ">" | "<" | "=="
     number     = [ "+" | "-" ] digits [ "." digits ] [ unit ]
     unit       = "%" | "ms" | "s" | "MB" | "GB"   right after the number, or after a space
 
-``shown`` holds the bound of the figure's interval against the number instead of the figure itself.
+``shown`` asks that the figure's whole interval is on the right side of the number, ``possible``
+that a part of it is; without either the figure itself is held against it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Literal, get_args
 from reindex.measures import LABELS
 
 Relation = Literal[">=", "<=", ">", "<", "=="]
+Evidence = Literal["", "shown", "possible"]
 UNITS: dict[str, tuple[str, float]] = {
     "": ("", 1.0),
     "%": ("%", 0.01),
@@ -35,6 +37,8 @@ _FIGURE = re.compile(rf"{_SEGMENT}(?:\.{_SEGMENT})*")
 _RELATION = re.compile(r">=|<=|==|>|<")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?![\d.])")
 _WORD = re.compile(r"[^\s\d]\S*")
+_WORDS: tuple[Evidence, ...] = get_args(Evidence)[1:]
+_AT_END = "'shown', 'possible' or the end"
 _SPACE = re.compile(r"\s*")
 _PIECE = re.compile(r'"((?:[^"\\]|\\.)*)"|\*|[^"*]+')
 
@@ -48,7 +52,7 @@ class Rule:
     relation: Relation
     bound: float
     kind: str
-    shown: bool
+    evidence: Evidence
 
 
 def parse_rule(text: str) -> Rule:
@@ -62,11 +66,11 @@ def parse_rule(text: str) -> Rule:
     relation, at = _take(text, at, _RELATION, f"one of {', '.join(get_args(Relation))}")
     number, at = _take(text, at, _NUMBER, "a number such as -1 or 0.5")
     unit, at = _unit(text, at)
-    shown, at = _shown(text, at)
-    if shown and relation == "==":
-        raise ValueError("'shown' goes with >=, <=, > and <: an interval does not show equality")
+    evidence = _evidence(text, at)
+    if evidence and relation == "==":
+        raise ValueError(f"'{evidence}' goes with >=, <=, > and <: no interval shows equality")
     kind, factor = UNITS[unit]
-    return Rule(text, figure, _relation(relation), float(number) * factor, kind, shown)
+    return Rule(text, figure, _relation(relation), float(number) * factor, kind, evidence)
 
 
 def _take(text: str, at: int, pattern: re.Pattern[str], wanted: str) -> tuple[str, int]:
@@ -85,21 +89,22 @@ def _skip(text: str, at: int) -> int:
 def _unit(text: str, at: int) -> tuple[str, int]:
     start = _skip(text, at)
     word = _WORD.match(text, start)
-    if word is None or word.group() == "shown":
+    if word is None or word.group() in get_args(Evidence):
         return "", at
     if word.group() not in UNITS:
         units = ", ".join(unit for unit in UNITS if unit)
-        raise ValueError(_expected(text, start, f"a unit ({units}), 'shown' or the end"))
+        raise ValueError(_expected(text, start, f"a unit ({units}), {_AT_END}"))
     return word.group(), word.end()
 
 
-def _shown(text: str, at: int) -> tuple[bool, int]:
+def _evidence(text: str, at: int) -> Evidence:
     start = _skip(text, at)
-    shown = re.match(r"shown\b", text[start:]) is not None
-    end = _skip(text, start + len("shown")) if shown else start
+    word = _WORD.match(text, start)
+    found: Evidence = next((item for item in _WORDS if word and word.group() == item), "")
+    end = _skip(text, start + len(found))
     if end < len(text):
-        raise ValueError(_expected(text, end, "the end" if shown else "'shown' or the end"))
-    return shown, end
+        raise ValueError(_expected(text, end, "the end" if found else _AT_END))
+    return found
 
 
 def _relation(text: str) -> Relation:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from reindex.config.conditions import parse_rule
 from reindex.config.section import Positive, Section, Share
+from reindex.config.slicing import SliceSettings
 from reindex.measures import parse_measure
 
 ANY_K = 10  # to check a name alone
@@ -68,6 +69,7 @@ class EvaluationSettings(Section):
     variants: dict[str, Path] = Field(
         {}, description="Other wordings of the same queries, each a row: label -> queries file."
     )
+    slices: SliceSettings = SliceSettings()
     note: str = Field("", description="Printed under the comparison, e.g. that it is a proxy task.")
     seed: int = Field(13, description="Seed of resampling and sampling.")
 
@@ -101,6 +103,11 @@ class GateSettings(Section):
     )
     max_drift: Share = Field(
         0.01, description="Share of the collection that may have changed since the comparison."
+    )
+    slice_margin: Share = Field(
+        0.02,
+        description="Relative loss of the judged metric in any one slice that fails the gate where "
+        "it is shown, by intervals that hold for all slices at once.",
     )
     conditions: tuple[Condition, ...] = Field(
         (),

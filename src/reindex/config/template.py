@@ -23,15 +23,16 @@ _HEAD = """\
 def render_config(values: Mapping[str, Mapping[str, Any]]) -> str:
     """The file's text; ``values`` (section -> key -> value) are set, all other keys commented."""
     return _HEAD + "".join(
-        _section(name, info.annotation, values.get(name, {}))
-        for name, info in Settings.model_fields.items()
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+        _section(name, table, values.get(name, {})) for name, table in tables(Settings).items()
     )
 
 
 def _section(name: str, model: Any, values: Mapping[str, Any]) -> str:
     lines = ["", f"[{name}]  # {model.__doc__.strip()}"]
+    within = tables(model)
     for key, info in model.model_fields.items():
+        if key in within:
+            continue
         lines += textwrap.wrap(info.description, 96, initial_indent="# ", subsequent_indent="# ")
         default = None if info.default is PydanticUndefined else info.default
         value = values.get(key, default)
@@ -39,7 +40,19 @@ def _section(name: str, model: Any, values: Mapping[str, Any]) -> str:
             lines.append(f"{key} = {toml_value(value)}")
         else:
             lines.append(f"# {key} = {'…' if value is None else toml_value(value)}")
-    return "\n".join(lines) + "\n"
+    own = "\n".join(lines) + "\n"
+    return own + "".join(
+        _section(f"{name}.{key}", table, values.get(key, {})) for key, table in within.items()
+    )
+
+
+def tables(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """The tables within a section, by key."""
+    return {
+        key: info.annotation
+        for key, info in model.model_fields.items()
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+    }
 
 
 def toml_value(value: Any) -> str:

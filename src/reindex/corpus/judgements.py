@@ -17,6 +17,7 @@ from reindex.records import Judgements, Qrels, Query
 
 _Judgement = tuple[str, str, str]
 _Splitter = Callable[[str], _Judgement | None]
+_OWN = ("_id", "text", "group", "metadata")
 
 
 def read_queries(path: Path) -> list[Query]:
@@ -76,7 +77,9 @@ def _query(fields: Fields, where: str) -> Query:
     metadata = fields.get("metadata")
     group: Any = metadata.get("group") if isinstance(metadata, dict) else None
     group = fields.get("group") if group is None else group
-    return Query(str(id), text, None if group is None else str(group))
+    rest = {key: value for key, value in fields.items() if key not in _OWN}
+    rest |= metadata if isinstance(metadata, dict) else {}
+    return Query(str(id), text, None if group is None else str(group), rest)
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:

@@ -26,6 +26,7 @@ from reindex.evaluation.retrieval import (
     open_side,
     runs_of,
 )
+from reindex.evaluation.slices import slice_report
 from reindex.evaluation.steps import steps_between
 from reindex.evaluation.subset import (
     Precision,
@@ -159,6 +160,7 @@ class _Bench:
             note=settings.note,
             warnings=tuple(self._warnings(missing, subset, texts)),
             scores=scored.pairs(),
+            slices=slice_report(scored, self.sides),
             agreement=agreement(runs[0].scores, runs[1].scores, scored.groups, settings),
             results=Results.of(
                 judged.queries, (runs[0].scores, runs[1].scores), scored.groups, k, judged.qrels

@@ -13,6 +13,7 @@ from reindex.evaluation.figure import Figure, quoted
 from reindex.evaluation.figures_steps import step_figures
 from reindex.evaluation.power import power_figures
 from reindex.evaluation.results import Comparison, Counts, Latency, MetricRow, StageRow
+from reindex.evaluation.slices import slice_figures
 from reindex.evaluation.statistics import cautious_interval
 
 __all__ = ["Figure", "figures"]
@@ -149,5 +150,6 @@ CONTRIBUTORS: tuple[Callable[[Comparison], Iterable[Figure]], ...] = (
     _variants,
     lambda c: agreement_figures(c.agreement),
     step_figures,
+    slice_figures,
 )
 """Each gives a part of the namespace; one line adds yours."""

@@ -130,7 +130,7 @@ def _bootstrap(
     """Relative differences ``(resamples,)`` of samples of groups, drawn with replacement."""
     groups = sums.shape[1]
     effects = []
-    for rows in _chunks(resamples, groups):
+    for rows in chunks(resamples, groups):
         drawn = rng.integers(groups, size=(rows, groups))
         drawn += np.arange(rows)[:, None] * groups
         times = np.bincount(drawn.ravel(), minlength=rows * groups).reshape(rows, groups)
@@ -143,13 +143,13 @@ def _sign_flip_p(change: NDArray[np.float64], permutations: int, rng: np.random.
     """Two-sided p-value of the groups' summed differences under random signs."""
     observed = abs(change.sum()) - 1e-9 * max(1.0, float(np.abs(change).sum()))
     extreme = 0
-    for rows in _chunks(permutations, len(change)):
+    for rows in chunks(permutations, len(change)):
         signs = rng.integers(2, size=(rows, len(change)), dtype=np.int8) * 2.0 - 1.0
         extreme += int((np.abs(signs @ change) >= observed).sum())
     return (1 + extreme) / (1 + permutations)
 
 
-def _chunks(rows: int, width: int) -> Iterator[int]:
+def chunks(rows: int, width: int) -> Iterator[int]:
     """Split ``rows`` so that no chunk holds more than about `_CELLS` cells."""
     step = max(1, _CELLS // max(1, width))
     for start in range(0, rows, step):

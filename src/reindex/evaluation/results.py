@@ -11,6 +11,7 @@ from reindex.evaluation.agreement import Agreement
 from reindex.evaluation.power import Power
 from reindex.evaluation.resampling import PairedDifference
 from reindex.evaluation.results_queries import Results
+from reindex.evaluation.results_slices import SliceReport
 from reindex.evaluation.results_steps import Steps
 from reindex.evaluation.statistics import Judged, Verdict
 from reindex.evaluation.stored import with_cut_offs
@@ -181,6 +182,7 @@ class Comparison:
     note: str = ""
     warnings: tuple[str, ...] = ()
     scores: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
+    slices: SliceReport | None = None
     agreement: Agreement | None = None
     steps: Steps | None = None
     results: Results | None = None

@@ -15,6 +15,7 @@ from reindex.evaluation.statistics import judge
 from reindex.gate.decision import Condition, GateDecision
 from reindex.gate.defaults import build_facts, comparison_facts, default_conditions, live_facts
 from reindex.gate.rules import conditions
+from reindex.gate.slices import slice_condition
 from reindex.measures import parse_measure
 from reindex.registry import Registry
 from reindex.registry.ledger import BuiltCollection, StoredComparison
@@ -52,6 +53,7 @@ def decide(
         asked = (
             _metric(comparison, gate),
             *default_conditions(gate, known),
+            *slice_condition(comparison, gate, known),
             *conditions(gate.conditions, known, k=comparison.k),
         )
     return GateDecision(version, collection, live, stored.id if stored else None, asked)

@@ -50,11 +50,13 @@ def hold(rule: Rule, figure: Figure, name: str) -> Condition:
 
 
 def _verdict(rule: Rule, figure: Figure) -> str:
-    """With ``shown`` the interval decides, and one that holds the bound within it does not."""
+    """With ``shown`` or ``possible`` the interval decides."""
     holds, bound = _HOLDS[rule.relation], _bound(rule, figure)
-    if not rule.shown or figure.low is None or figure.high is None:
+    if not rule.evidence or figure.low is None or figure.high is None:
         return "pass" if holds(figure.value, bound) else "fail"
     ends = (holds(figure.low, bound), holds(figure.high, bound))
+    if rule.evidence == "possible":
+        return "pass" if any(ends) else "fail"
     return "pass" if all(ends) else "inconclusive" if any(ends) else "fail"
 
 
@@ -65,8 +67,8 @@ def _bound(rule: Rule, figure: Figure) -> float:
 
 def _mismatch(rule: Rule, figure: Figure) -> str:
     """What is wrong with asking this of this figure; empty where nothing is."""
-    if rule.shown and (figure.low is None or figure.high is None):
-        return f"{figure}: it has no interval, so nothing can be shown of it. Leave out 'shown'."
+    if rule.evidence and (figure.low is None or figure.high is None):
+        return f"{figure}: it has no interval to show anything by. Leave out '{rule.evidence}'."
     if figure.unit == "%" and not rule.kind and rule.bound:
         return f"{figure}: it is a share. Write the number with %, for example 5%."
     measured = "ms" if figure.unit == "s" else figure.unit
