@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from reindex.config import EvaluationSettings, GateSettings
 from reindex.evaluation.compare import Comparison, Side, compare
-from reindex.protocols import Store
+from reindex.protocols import Encoder, Store
 from reindex.records import (
     CollectionSpec,
     Document,
@@ -91,7 +91,7 @@ class World:
     judgements: Judgements
 
     def build(
-        self, version: str, encoder: WordEncoder, *, layout: Layout = "two-stage",
+        self, version: str, encoder: Encoder, *, layout: Layout = "two-stage",
         documents: Sequence[Document] | None = None, oversampling: int = 20,
         prefix: int = PREFIX, dims: tuple[int, ...] = (DIM, 32, PREFIX),
     ) -> Side:  # fmt: skip
@@ -116,7 +116,7 @@ class World:
         )  # fmt: skip
 
 
-def _points(documents: Sequence[Document], encoder: WordEncoder, version: str) -> Iterator[Point]:
+def _points(documents: Sequence[Document], encoder: Encoder, version: str) -> Iterator[Point]:
     vectors = encoder.encode_documents([document.text for document in documents])
     for document, vector in zip(documents, vectors, strict=True):
         stamp = Stamp(

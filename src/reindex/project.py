@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from reindex.stages.retrying import Retried
     from reindex.stages.syncing import Synced
     from reindex.stages.training import Trained
+    from reindex.stages.tuning import Tuned
     from reindex.stages.upkeep import Cleaned, Status
 
 
@@ -216,6 +217,23 @@ class Project(Workspace):
         from reindex.stages.judging import pool_results
 
         return pool_results(self, version, queries=queries, depth=depth, everything=everything)
+
+    def tune(
+        self, version: str, *, target: float | None = None, other_layouts: bool = True
+    ) -> Tuned:
+        """Measure how the version's collection is best searched, and freeze that.
+
+        ``target``: recall against exact search of the same vectors.
+        """
+        from reindex.stages.tuning import tune
+
+        return tune(self, version, target=target, other_layouts=other_layouts)
+
+    def untune(self, version: str) -> bool:
+        """Take back what `tune` froze; returns whether there was something."""
+        from reindex.stages.tuning import untune
+
+        return untune(self, version)
 
     def promote(
         self, version: str, *, dry_run: bool = False, force: bool = False, reason: str = ""

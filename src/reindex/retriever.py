@@ -33,6 +33,7 @@ class Lease:
     encoder: Encoder
     two_stage: bool
     oversampling: int
+    hnsw_ef: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,13 @@ class Results(Sequence[Hit]):
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What a version's loader gives: the encoder and the measured first-stage oversampling."""
+    """What a version's loader gives: the encoder, and how its collection is searched."""
 
     encoder: Encoder
     oversampling: int
     certified: frozenset[str]
     """Encodings of the same space that the manifest certifies as interchangeable."""
+    hnsw_ef: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class Retriever:
         plan = SearchPlan(
             k=request.k, offset=request.offset, where=request.where, exact=request.exact,
             two_stage=lease.two_stage and not request.exact, oversampling=lease.oversampling,
+            hnsw_ef=lease.hnsw_ef,
         )  # fmt: skip
         vectors = lease.encoder.encode_queries(request.queries)
         return [
@@ -191,6 +194,17 @@ class Retriever:
         """Why the new target could not be loaded, if it could not."""
         return self._last_error
 
+    def retune(self, collection: str, oversampling: int, hnsw_ef: int | None) -> None:
+        """Search a collection that is leased already by other settings from now on."""
+        with self._lock:
+            known = self._leases.get(collection)
+            if known is None:
+                return
+            changed = replace(known, oversampling=oversampling, hnsw_ef=hnsw_ef)
+            self._leases[collection] = changed
+            if self._current is known:
+                self._current = changed
+
     def _swap_to(self, target: str, current: Lease) -> Lease:
         warm = self._leases.get(target)
         if warm is None:
@@ -228,6 +242,7 @@ class Retriever:
             serving.encoder,
             info.layout == "two-stage",
             serving.oversampling,
+            serving.hnsw_ef,
         )
         self._leases[collection] = lease
         while len(self._leases) > KEPT_LEASES:

@@ -4,11 +4,11 @@
 from reindex.cli.app import main
 
 # importing these adds their commands to the group, in the order of the work
-from reindex.cli import setup, takeover, model, plan, collection, judge, keep, judging
-from reindex.cli import live, rollout, look, operate, owner
+from reindex.cli import setup, takeover, model, plan, collection, judge, tune, keep
+from reindex.cli import judging, live, rollout, look, operate, owner
 # isort: on
 
 __all__ = [
     "collection", "judge", "judging", "keep", "live", "look", "main", "model", "operate", "owner",
-    "plan", "rollout", "setup", "takeover",
+    "plan", "rollout", "setup", "takeover", "tune",
 ]  # fmt: skip

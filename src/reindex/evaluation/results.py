@@ -34,6 +34,7 @@ class SideRecord:
     layout: Layout
     prefix_dim: int | None
     oversampling: int
+    hnsw_ef: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

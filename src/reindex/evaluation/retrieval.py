@@ -42,6 +42,7 @@ class Side:
     oversampling: int
     dims: tuple[int, ...]
     fp32: Callable[[], Encoder] | None = None
+    hnsw_ef: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,12 @@ class OpenSide:
     def plan(self, k: int) -> SearchPlan:
         """How serving searches this collection."""
         two_stage = self.info.layout == "two-stage"
-        return SearchPlan(k=k, two_stage=two_stage, oversampling=self.side.oversampling)
+        return SearchPlan(
+            k=k,
+            two_stage=two_stage,
+            oversampling=self.side.oversampling,
+            hnsw_ef=self.side.hnsw_ef,
+        )
 
     def search(
         self, vectors: Vector, plan: SearchPlan, tick: Callable[[], None] = lambda: None
@@ -84,6 +90,7 @@ class OpenSide:
             layout=info.layout,
             prefix_dim=info.prefix_dim,
             oversampling=side.oversampling,
+            hnsw_ef=side.hnsw_ef,
         )
 
 

@@ -7,7 +7,7 @@ differences between its rows mean something.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from reindex.evaluation.metrics import Scores, answerable, depth_of, macro, per_
 from reindex.evaluation.results import DimensionRow, PrecisionRow
 from reindex.evaluation.retrieval import RETRIEVE_BATCH, OpenSide, document_id, locate
 from reindex.measures import Measure
-from reindex.protocols import Encoder, Progress, RememberingEncoder
+from reindex.protocols import Encoder, Progress, RememberingEncoder, Store
 from reindex.records import Judgements, PointId, Qrels, Query, Vector, text_hash
 
 QUERY_BLOCK = 256
@@ -65,7 +65,9 @@ def draw_subset(
     relevant = _some_relevant(judgements, limit // 2, rng)
     judged = {id: point.id for id, point in locate(candidate, relevant).items()}
     points = [*judged.values()]
-    points += _distractors(candidate, frozenset(points), limit - len(points), rng)
+    points += random_points(
+        candidate.store, candidate.side.collection, limit - len(points), rng, frozenset(points)
+    )
     ours, theirs = _vectors(candidate, points), _vectors(live, points)
     documents = tuple(id for id in ours if id in theirs)
     queries, qrels = _restrict(judgements.queries, judgements.qrels, frozenset(documents))
@@ -89,13 +91,17 @@ def _some_relevant(judgements: Judgements, limit: int, rng: np.random.Generator)
     return list(chosen)
 
 
-def _distractors(
-    opened: OpenSide, taken: frozenset[PointId], size: int, rng: np.random.Generator
+def random_points(
+    store: Store,
+    collection: str,
+    size: int,
+    rng: np.random.Generator,
+    taken: Container[PointId] = frozenset(),
 ) -> list[PointId]:
     """``size`` random points besides ``taken``, from a single scroll, in bounded memory."""
     kept: list[PointId] = []
     seen = 0
-    for page in opened.store.scroll(opened.side.collection):
+    for page in store.scroll(collection):
         for point in page:
             if point.id in taken:
                 continue

@@ -13,12 +13,19 @@ from reindex.evaluation.compare import Comparison
 from reindex.evaluation.figures import Figure, figures
 from reindex.evaluation.statistics import judge
 from reindex.gate.decision import Condition, GateDecision
-from reindex.gate.defaults import build_facts, comparison_facts, default_conditions, live_facts
+from reindex.gate.defaults import (
+    build_facts,
+    comparison_facts,
+    default_conditions,
+    live_facts,
+    search_facts,
+)
 from reindex.gate.rules import conditions
 from reindex.gate.slices import slice_condition
 from reindex.measures import parse_measure
 from reindex.registry import Registry
 from reindex.registry.ledger import BuiltCollection, StoredComparison
+from reindex.registry.serving_plans import ServingPlans
 
 
 def decide(
@@ -41,7 +48,7 @@ def decide(
         missing = Condition("built", "fail", "no collection", f"`reindex build {version}` first")
         return GateDecision(version, collection, live, None, (missing,))
     stored = None if live is None else _latest(registry, built, live)
-    known = _known(built, live, unstamped, stored)
+    known = _known(registry, built, live, unstamped, stored)
     if live is None:
         first = Condition("comparison", "pass", "first version, nothing is live", "no comparison")
         asked = (*default_conditions(gate, known), first)
@@ -67,10 +74,11 @@ def known_figures(
     if built is None:
         return {}
     stored = None if live is None else _latest(registry, built, live)
-    return _known(built, live, unstamped, stored)
+    return _known(registry, built, live, unstamped, stored)
 
 
 def _known(
+    registry: Registry,
     built: BuiltCollection,
     live: str | None,
     unstamped: int | None,
@@ -79,7 +87,9 @@ def _known(
     facts = [*build_facts(built), *(live_facts(live, unstamped) if live else ())]
     if stored is None:
         return {figure.name: figure for figure in facts}
-    return figures(Comparison.from_dict(stored.result), facts, comparison_facts(built, stored))
+    comparison = Comparison.from_dict(stored.result)
+    since = search_facts(comparison.candidate, ServingPlans(registry).settings_of(built))
+    return figures(comparison, facts, comparison_facts(built, stored), since)
 
 
 def _latest(registry: Registry, built: BuiltCollection, live: str) -> StoredComparison | None:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from reindex.config import GateSettings
 from reindex.config.conditions import parse_rule
 from reindex.evaluation.figure import Figure
+from reindex.evaluation.results import SideRecord
 from reindex.gate.decision import Condition
 from reindex.gate.rules import hold
 from reindex.registry.ledger import BuiltCollection, StoredComparison
+from reindex.registry.serving_plans import SearchSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ DEFAULTS = (
     _Default("build", "unfinished", "<="),
     _Default("two-stage", "two_stage.loss", "<=", "max_two_stage_loss", "%"),
     _Default("latency", "latency.p50_ms", "<=", "max_latency_ms", "ms"),
+    _Default("search settings", "retuned", "<="),
     _Default("drift", "drift", "<=", "max_drift", "%"),
     _Default("leakage", "leakage.exact", "<="),
     _Default("other writers", "unstamped", "<=", "max_unstamped"),
@@ -67,6 +70,14 @@ def comparison_facts(built: BuiltCollection, stored: StoredComparison) -> Iterat
     sentence = f"{changed:,} of {built.points:,} points changed since the comparison."
     yield Figure("drift", drift, "%", sentence)
     yield Figure("leakage.exact", stored.leaked, "count", "Judged queries in the training data.")
+
+
+def search_facts(compared: SideRecord, now: SearchSettings) -> Iterator[Figure]:
+    """Whether the candidate is searched as it was when it was compared; nothing where it is."""
+    before = SearchSettings(compared.oversampling, compared.hnsw_ef)
+    if before != now:
+        sentence = f"Compared with {before}; it is searched with {now} now: compare again."
+        yield Figure("retuned", 1, "count", sentence)
 
 
 def live_facts(live: str, unstamped: int | None) -> Iterator[Figure]:

@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import asdict, replace
-from itertools import islice
 from typing import Any
-
-import numpy as np
 
 from reindex.build import BuildReport
 from reindex.build.report import sum_of
 from reindex.encoder import OnnxEncoder
 from reindex.errors import BudgetSpent, BuildError, ConfigError, RunStopped
-from reindex.evaluation.calibrate import Calibration, choose_oversampling
 from reindex.owner.jobs import job
 from reindex.pacing import Budget
 from reindex.protocols import Encoder
-from reindex.records import CollectionSpec, Vector
+from reindex.records import CollectionSpec
 from reindex.registry.ledger import BuiltCollection, Version
 from reindex.stages.carrying import as_in, carry_indexes, carry_vectors, model_of
 from reindex.stages.cutover import sweep_first
 from reindex.stages.engines import LOCAL, Engine, means
 from reindex.stages.passes import one_pass, publish, sources_of
 from reindex.stages.supervision import Job, collection_lock, supervised
+from reindex.stages.tuning import calibrate
 from reindex.workspace import Workspace
 
-CALIBRATION_QUERIES = 200
 KEPT = "What was done is kept, and nothing was deleted."
-
-CALIBRATION_LASTS = 0.05
-"""Share of the points that may change before the first stage is measured again."""
 
 
 @job("work")
@@ -95,8 +88,8 @@ def _build(
     job.details.update(asdict(report), dead_letters=dead.summary(), **using.details)
     job.details["carried"] = {"indexes": indexes, **carried}
     _record(workspace, built, report)
-    if _needs_calibration(workspace, collection):
-        job.details["calibration"] = _calibrate(workspace, encoder, collection)
+    if calibrated := calibrate(workspace, encoder, collection):
+        job.details["calibration"] = calibrated
     return report
 
 
@@ -241,42 +234,3 @@ def _expected(report: BuildReport) -> int:
     and one that files and single writes both hold is one point.
     """
     return min(report.documents, report.points) if report.complete else report.documents
-
-
-def _needs_calibration(workspace: Workspace, collection: str) -> bool:
-    """Whether there is no figure yet, or too much of the collection has changed since."""
-    built = workspace.registry.collection(collection)
-    if built is None or built.oversampling is None:
-        return True
-    return built.writes - built.calibrated_writes > CALIBRATION_LASTS * built.points
-
-
-def _calibrate(workspace: Workspace, encoder: Encoder, collection: str) -> dict[str, Any]:
-    """Measure how many first-stage candidates this collection needs, and keep the figure."""
-    if workspace.settings.store.layout == "single":
-        return {}
-    vectors = _sample_queries(workspace, encoder, collection)
-    if not len(vectors):
-        return {}
-    keep = 1 - workspace.settings.gate.max_two_stage_loss
-    chosen: Calibration = choose_oversampling(
-        workspace.store, collection, vectors, k=workspace.settings.evaluation.k, keep=keep
-    )
-    built = workspace.registry.collection(collection)
-    workspace.registry.update_collection(
-        collection,
-        oversampling=chosen.oversampling,
-        calibrated_writes=built.writes if built else 0,
-    )
-    return {"oversampling": chosen.oversampling, "overlap": chosen.overlap}
-
-
-def _sample_queries(workspace: Workspace, encoder: Encoder, collection: str) -> Vector:
-    """Dev queries where there are some, else stored documents' own vectors."""
-    judged = workspace.judgements("dev") or workspace.judgements("test")
-    if judged is not None:
-        texts = [query.text for query in islice(judged.queries, CALIBRATION_QUERIES)]
-        return encoder.encode_queries(texts)
-    first = next(workspace.store.scroll(collection, page=CALIBRATION_QUERIES, with_vector=True), [])
-    stored = [point.vector for point in first if point.vector is not None]
-    return np.stack(stored) if stored else np.zeros((0, encoder.dim), np.float32)

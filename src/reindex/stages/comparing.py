@@ -15,6 +15,7 @@ from reindex.protocols import Encoder
 from reindex.records import Judgements, Query, query_hash
 from reindex.registry.ledger import BuiltCollection, StoredComparison, Version
 from reindex.registry.result_book import ResultBook, StoredUnjudged
+from reindex.registry.serving_plans import ServingPlans
 from reindex.stages.result_texts import SHOWN, with_excerpts
 from reindex.stages.supervision import supervised
 from reindex.workspace import Workspace
@@ -138,11 +139,13 @@ def _side(workspace: Workspace, built: BuiltCollection, kept: ExitStack) -> Side
         full = workspace.encoder(version, graph="fp32")
         return kept.enter_context(workspace.remembering(full))
 
+    how = ServingPlans(workspace.registry).settings_of(built)
     return Side(
         version=version.name,
         collection=built.name,
         encoder=encoder,
-        oversampling=built.first_stage,
+        oversampling=how.oversampling,
+        hnsw_ef=how.hnsw_ef,
         dims=encoder.manifest.matryoshka_dims,
         fp32=fp32,
     )

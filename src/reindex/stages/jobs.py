@@ -11,11 +11,12 @@ from reindex.stages import (
     rolling_out,
     searching,
     syncing,
+    tuning,
     upkeep,
     writing,
 )
 
 __all__ = [
     "building", "comparing", "examining", "judging", "planning", "promoting", "retrying",
-    "rolling_out", "searching", "syncing", "upkeep", "writing",
+    "rolling_out", "searching", "syncing", "tuning", "upkeep", "writing",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from reindex.owner.jobs import job
 from reindex.records import Condition
 from reindex.registry.canaries import Canaries, Canary
 from reindex.registry.ledger import DEFAULT_OVERSAMPLING
+from reindex.registry.serving_plans import SearchSettings, ServingPlans
 from reindex.retriever import Results, Serving
 from reindex.rollout.retriever import RollingRetriever
 from reindex.workspace import Workspace
@@ -64,9 +65,13 @@ def _load(workspace: Workspace, collection: str, metadata: Mapping[str, Any]) ->
         )
     encoder = workspace.encoder(workspace.registry.version(name))
     built = workspace.registry.collection(collection)
+    how = SearchSettings(DEFAULT_OVERSAMPLING)
+    if built is not None:
+        how = ServingPlans(workspace.registry).settings_of(built)
     return Serving(
         encoder=encoder,
-        oversampling=built.first_stage if built else DEFAULT_OVERSAMPLING,
+        oversampling=how.oversampling,
+        hnsw_ef=how.hnsw_ef,
         certified=frozenset(encoder.manifest.certified_with(encoder.encoding)),
     )
 
