@@ -7,7 +7,6 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from reindex.build.lookup import hashed
 from reindex.encoder import OnnxEncoder
@@ -19,6 +18,8 @@ from reindex.protocols import Encoder
 from reindex.records import Document
 from reindex.registry.control import Control
 from reindex.registry.ledger import Version
+from reindex.stages.finding import Finding
+from reindex.stages.limits import strict_mode
 from reindex.stages.sampling import Sample, take_sample
 from reindex.stages.supervision import collection_lock
 from reindex.workspace import Workspace
@@ -28,15 +29,6 @@ SAMPLE, PASS_S, MEASURE_S = 512, 20.0, 5.0
 NIGHT_S = 12 * 3600.0
 SHORT_S = 600.0
 """Builds shorter than this need no advice on how to spread them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that would stop the build (``error``) or deserves a look (``warning``)."""
-
-    severity: Literal["error", "warning"]
-    what: str
-    remedy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +113,7 @@ def plan(workspace: Workspace, name: str) -> BuildPlan:
     findings = _project_findings(workspace, version, sample)
     present = _present(workspace, version, sample, findings)
     shape = _shape(workspace, version, encoder, sample)
+    findings += _limits(workspace, version, shape)
     texts = [item.text for item in sample.chosen]
     throttle = Control(workspace.registry).throttle()
     made = _figures(workspace, version, sample, shape, present)
@@ -225,6 +218,14 @@ def _tokens(
         truncated=sum(length > limit for length in lengths) / len(lengths),
         max_length=limit,
     )
+
+
+def _limits(workspace: Workspace, version: Version, shape: Shape) -> list[Finding]:
+    """A store that cannot be asked is a finding already."""
+    try:
+        return list(strict_mode(workspace, workspace.settings.collection(version.name), shape))
+    except ReindexError:
+        return []
 
 
 def _present(

@@ -34,7 +34,7 @@ STAMP_FIELDS = tuple(f"{STAMP_KEY}.{name}" for name in Stamp.__slots__)
 BUILD_FIELD, REV_FIELD = f"{STAMP_KEY}.build", f"{STAMP_KEY}.rev"
 MAX_NORM_ERROR = 1e-3
 """How far from 1 a vector's length may be: float16 graphs stay within it, a bug does not."""
-_MAX_FLOATS, _MAX_BATCH = 500_000, 512
+_MAX_FLOATS, MAX_BATCH = 500_000, 512
 """Per request: 500,000 floats are about 10 MB of JSON, a third of Qdrant's default limit."""
 
 Written = TypeVar("Written", Point, PayloadChange)
@@ -48,13 +48,14 @@ class Shape:
     """The vectors of a collection. ``prefix_dim`` is None in the ``single`` layout.
 
     ``vector`` is the slot of the full one; the two distances are one and the same for ours, which
-    are of unit length.
+    are of unit length. ``most`` is how many points a write request may have.
     """
 
     dim: int
     prefix_dim: int | None
     vector: str = FULL_VECTOR
     distance: str = "Cosine"
+    most: int = MAX_BATCH
 
     @classmethod
     def of(cls, spec: CollectionSpec) -> Shape:
@@ -83,7 +84,7 @@ class Shape:
     @property
     def batch(self) -> int:
         """Points per write request."""
-        return max(1, min(_MAX_BATCH, _MAX_FLOATS // (self.dim + (self.prefix_dim or 0))))
+        return max(1, min(self.most, _MAX_FLOATS // (self.dim + (self.prefix_dim or 0))))
 
 
 def prefix_of(vectors: Vector, dim: int) -> Vector:

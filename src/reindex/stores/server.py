@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ from reindex.stores.server_carry import Carrier, creation
 from reindex.stores.server_connection import Connection, check_version
 from reindex.stores.server_models import (
     model_filter,
+    most_points,
     payload_overwrite,
     point_structs,
     search_request,
@@ -58,8 +60,6 @@ if TYPE_CHECKING:
 
     from reindex.config import Settings
     from reindex.protocols import Catalog, SharedStore
-
-_READ_BATCH = 1000
 
 
 def open_store(settings: Settings, catalog: Catalog) -> ServerStore:  # noqa: ARG001
@@ -240,7 +240,7 @@ class ServerStore(Sliced):
         for point_id, stamp in seen.items():
             groups.setdefault(key_of(stamp), []).append(point_id)
         for key, ids in groups.items():
-            for batch in chunks(ids, _READ_BATCH):
+            for batch in chunks(ids, requests.READ_BATCH):
                 doomed = model_filter(requests.unchanged(key, batch))
                 self._write(name, partial(self._client.delete, name, doomed))
 
@@ -256,7 +256,7 @@ class ServerStore(Sliced):
         slot = self._shape(name).vector
         wanted = requests.wanted(with_payload, with_vector, slot)
         found: dict[PointId, StoredPoint] = {}
-        for batch in chunks(ids, _READ_BATCH):
+        for batch in chunks(ids, requests.READ_BATCH):
             request = partial(self._client.retrieve, name, list(batch), **wanted)
             points = [
                 stored_point(r.id, r.payload, r.vector, slot) for r in self._read(name, request)
@@ -282,7 +282,7 @@ class ServerStore(Sliced):
         shape = self._shape(name)
         incomplete = model_filter(requests.lacking(list(requests.vectors(shape))))
         request = {"with_payload": False, "with_vectors": False, "scroll_filter": incomplete}
-        pages = self._pages(name, shape.vector, limit=_READ_BATCH, **request)
+        pages = self._pages(name, shape.vector, limit=requests.READ_BATCH, **request)
         return {point.id for page in pages for point in page}
 
     def search(self, name: str, vector: Vector, plan: SearchPlan) -> list[Hit]:
@@ -358,7 +358,8 @@ class ServerStore(Sliced):
             self._check_exists(name)
             config = self._read(name, partial(self._client.get_collection, name)).config
             dense, sparse = config.params.vectors, config.params.sparse_vectors or {}
-            shape = requests.shape_of(name, dense, config.metadata or {})
+            found = requests.shape_of(name, dense, config.metadata or {})
+            shape = replace(found, most=most_points(config.strict_mode_config))
             named = {*(dense if isinstance(dense, Mapping) else ()), *sparse}
             self._others[name] = tuple(sorted(named - requests.vectors(shape).keys()))
             self._shapes[name] = shape

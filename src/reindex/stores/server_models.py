@@ -14,7 +14,7 @@ from reindex.records import (
     Vector,
 )
 from reindex.stores import server_requests as requests
-from reindex.stores.layout import Seen, Shape, prefix_of, stacked, stamped
+from reindex.stores.layout import MAX_BATCH, Seen, Shape, prefix_of, stacked, stamped
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -69,6 +69,12 @@ def search_request(query: Vector, plan: SearchPlan, shape: Shape) -> dict[str, A
         )
         request["prefetch"] = [first]
     return request
+
+
+def most_points(strict: models.StrictModeConfigOutput | None) -> int:
+    """Points per write request, also where the collection's strict mode allows fewer."""
+    limit = strict.upsert_max_batchsize if strict is not None and strict.enabled else None
+    return MAX_BATCH if limit is None else min(MAX_BATCH, limit)
 
 
 def model_filter(given: requests.Json) -> models.Filter:

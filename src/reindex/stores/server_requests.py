@@ -20,6 +20,8 @@ from reindex.stores.layout import (
 Json = dict[str, Any]
 VECTOR, ADOPTED = "vector", "adopted"
 """Keys of a collection's metadata: its full vector's slot; that it was made by somebody else."""
+READ_BATCH = 1000
+"""Points per request that reads or deletes."""
 STAMP_INDEXES: dict[str, Json] = {
     BUILD_FIELD: {"type": "keyword", "on_disk": True, "enable_hnsw": False},
     REV_FIELD: {"type": "integer", "lookup": True, "range": False, "on_disk": True},
