@@ -14,8 +14,10 @@ from reindex.errors import ComparisonError
 from reindex.evaluation.compare import Comparison, Side
 from reindex.evaluation.figures import figures
 from reindex.evaluation.metrics import macro, per_query
+from reindex.evaluation.statistics import Judged
+from reindex.evaluation.verdicts import verdict_of
 from reindex.measures import Measure
-from reindex.records import SearchPlan
+from reindex.records import Judgements, SearchPlan
 from tests.comparison_fixtures import WordEncoder, World, make_world
 
 
@@ -99,3 +101,35 @@ def test_an_inconclusive_verdict_says_how_many_more_queries(
     said = " ".join(out.getvalue().split())
     assert f"About {power.more_queries:,} more queries" in said
     assert f"±{(power.detectable or 0) * 100:.1f} %" in said
+
+
+def test_unjudged_results_that_could_reverse_a_verdict_make_it_inconclusive(
+    world: World, live: Side, better: Side, result: Comparison
+) -> None:
+    """One document is judged per query, so nine of ten results are not: nothing could be shown."""
+    assert result.bounds is not None
+    assert (result.bounds.rule, result.verdict) == ("count", "pass")
+    assert 0 < (result.bounds.turning or 0) < 1
+    strict = world.compare(live, better, unjudged="bound")
+    assert strict.verdict == "inconclusive"
+    assert "Unjudged results could reverse this: Better" in strict.reason
+    assert verdict_of(strict, GateSettings()) == Judged(strict.verdict, strict.reason)
+    assert verdict_of(strict, GateSettings(metric="mrr")).verdict == "pass"  # not bounded
+    known = figures(strict)
+    assert known["unjudged.against.change"].value < 0 < known["unjudged.in_favour.change"].value
+    out = io.StringIO()
+    render_comparison(strict, Console(file=out, width=80))
+    assert "INCONCLUSIVE recall@10: Unjudged" in " ".join(out.getvalue().split())
+
+
+def test_where_every_found_document_is_judged_nothing_is_bounded(
+    world: World, live: Side, better: Side
+) -> None:
+    """Judgements that say no, too: pooled from what both found."""
+    documents = [str(document.id) for document in world.documents]
+    qrels = {
+        query: {**dict.fromkeys(documents, 0), **judged}
+        for query, judged in world.judgements.qrels.items()
+    }
+    found = world.compare(live, better, judgements=Judgements(world.judgements.queries, qrels))
+    assert (found.bounds, found.verdict, found.unjudged.live) == (None, "pass", 0)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         StageRow,
         SubsetReport,
     )
+    from reindex.evaluation.results_bounds import Bounds
 
 VERDICTS = {
     "pass": ("PASS", "bold green"),
@@ -76,6 +77,20 @@ def _metrics(c: Comparison) -> Iterator[RenderableType]:
         f"{_share(c.unjudged.candidate, c.unjudged.of)} (candidate) of the results; they count "
         "as not relevant."
     )
+    if c.bounds:
+        yield _line(_turning(c.bounds))
+
+
+def _turning(bounds: Bounds) -> str:
+    found = (
+        f"Found by one side alone and not judged: {bounds.live_only:,} results (live), "
+        f"{bounds.candidate_only:,} (candidate). If those that speak for live were relevant, the "
+        f"change would be {percent(bounds.against.relative)}; for the candidate, "
+        f"{percent(bounds.in_favour.relative)}."
+    )
+    if bounds.turning is None:
+        return found
+    return f"{found} The verdict turns at {percent(bounds.turning, sign=False)} of one side's."
 
 
 def _shown(c: Comparison) -> Iterator[RenderableType]:

@@ -57,6 +57,12 @@ class EvaluationSettings(Section):
         description="Pools that people judged (`reindex judge`): their queries and grades are "
         "added to the judgements.",
     )
+    unjudged: Literal["auto", "bound", "count"] = Field(
+        "auto",
+        description="Results that nobody judged count as not relevant. bound: a verdict that they "
+        "could reverse is inconclusive. count: they are counted and reported. auto: bound where "
+        "the judgements say what is not relevant, too; count where they only name what is.",
+    )
     max_queries: Positive | None = Field(None, description="Judge a random sample this large.")
     resamples: Positive = Field(2000, description="Bootstrap resamples and sign-flip permutations.")
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(

@@ -14,6 +14,7 @@ from reindex.config.conditions import measures_in
 from reindex.errors import ComparisonError
 from reindex.evaluation.agreement import agreement
 from reindex.evaluation.baselines import bm25_row, import_bm25s, read_texts
+from reindex.evaluation.bounds import bounds_of
 from reindex.evaluation.metrics import answerable, depth_of
 from reindex.evaluation.paired import Scored, stage_row, unjudged
 from reindex.evaluation.results import BaselineRow, Comparison, Counts, SubsetReport
@@ -37,7 +38,7 @@ from reindex.evaluation.subset import (
     precision_rows,
 )
 from reindex.evaluation.variants import read_variants, variant_rows
-from reindex.evaluation.verdicts import judge_by, judged_rows
+from reindex.evaluation.verdicts import could_turn, judge_by, judged_rows
 from reindex.measures import Measure, parse_measure, parse_measures
 from reindex.protocols import Progress, Store, no_progress
 from reindex.records import Document, Judgements
@@ -125,7 +126,8 @@ class _Bench:
         ]
         scored = Scored.of(judged, runs[0], runs[1], self.measures, settings)
         difference = scored.difference(metric)
-        outcome = judge_by(gate, difference)
+        bounds = bounds_of(runs[0], runs[1], judged, scored.groups, measure, settings, gate)
+        outcome = could_turn(judge_by(gate, difference), bounds, gate)
         latency = measure_latency(*self.sides, judged.queries, k, self.progress)
         subset, texts = self._subset(documents)
         precision = self._precision(subset, texts)
@@ -150,6 +152,7 @@ class _Bench:
                 self.sides, self.variants, self.measures, settings, self.progress
             ),
             unjudged=unjudged(runs[0].served, runs[1].served, judged.qrels),
+            bounds=bounds,
             missing=missing,
             wins=wins,
             losses=losses,

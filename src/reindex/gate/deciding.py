@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from reindex.config import GateSettings
 from reindex.evaluation.compare import Comparison
 from reindex.evaluation.figures import Figure, figures
-from reindex.evaluation.statistics import judge
+from reindex.evaluation.verdicts import verdict_of
 from reindex.gate.decision import Condition, GateDecision
 from reindex.gate.defaults import (
     build_facts,
@@ -116,7 +116,7 @@ def _uncompared(registry: Registry, built: BuiltCollection, version: str, live: 
 
 
 def _metric(comparison: Comparison, gate: GateSettings) -> Condition:
-    """The judged metric, by the rule of `judge`, which is more than one bound: see there."""
+    """The judged metric, by the rule of `verdict_of`, which is more than one bound: see there."""
     name = str(parse_measure(gate.metric, comparison.k))
     wanted = (
         f"{name}.change >= {gate.min_effect * 100:g}%, and > 0% shown"
@@ -125,6 +125,5 @@ def _metric(comparison: Comparison, gate: GateSettings) -> Condition:
     )
     if name not in {row.name for row in comparison.metrics}:
         return Condition(name, "fail", "not measured by the comparison: compare again", wanted)
-    difference = comparison.row(name)
-    judged = judge(difference, mode=gate.mode, min_effect=gate.min_effect, margin=gate.margin)
+    judged = verdict_of(comparison, gate)
     return Condition(name, judged.verdict, judged.reason, wanted)
