@@ -42,7 +42,7 @@ def bounds(
 
 
 @pytest.mark.parametrize("metric", ["recall", "precision", "f1", "hit_rate", "ndcg", "mrr", "map"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(live=ranking, candidate=ranking, judged=judgement)
 def test_no_way_of_judging_what_was_found_goes_past_the_bounds(
     metric: str, live: list[str], candidate: list[str], judged: dict[str, int]
@@ -61,7 +61,7 @@ def test_no_way_of_judging_what_was_found_goes_past_the_bounds(
             per_query({"q": run}, qrels, [measure])[str(measure)]["q"] for run in (live, candidate)
         ]
         changes.append(scores[1] - scores[0])
-    slack = 0.25 if metric in ("ndcg", "mrr", "map") else 1e-9
+    slack = 0.2 if metric in ("ndcg", "mrr", "map") else 1e-9
     assert found.against.difference <= min(changes) + slack
     assert found.in_favour.difference >= max(changes) - slack
     if slack < 0.01:

@@ -3,7 +3,7 @@
 They count as not relevant, which favours whichever side the judgements were collected from. Each
 query is completed in the way that is worst for one side: its rival's unjudged results are relevant,
 with the highest grade there is, its own are not. A document that both found has one truth: it is
-taken as relevant everywhere it helps that side or nowhere, whichever is worse. For recall,
+taken as relevant never, where that side ranks it higher, or always, whichever is worse. For recall,
 precision, F1 and hit rate these are the extremes that the relevance of the found documents allows;
 for nDCG, MRR and MAP the true extreme needs every combination, and is reached in most queries, not
 in all. Either is far more than what is likely, so the turning share says how much of it would do.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from reindex.records import Judgements, Qrels
 DENSE = 0.5
 """Share of a side's results counted as not relevant that a person must have called so: below it,
 judgements name what is relevant and are silent about the rest."""
+_Shared = Literal["never", "ahead", "always"]
 _STEPS = 7  # of bisection: the turning share to about 1 %
 
 
@@ -121,10 +123,11 @@ def _turning(
 
 def _difference(found: _Found, share: float, *, live: bool) -> PairedDifference:
     """The comparison with a share of the unjudged results relevant that speak for one side."""
-    scored = [_scores(found, share, live=live, shared=shared) for shared in (False, True)]
-    change = [candidate - ours for ours, candidate in scored]
-    first = change[0] <= change[1] if live else change[0] >= change[1]
-    ours, candidate = (np.where(first, scored[0][side], scored[1][side]) for side in (0, 1))
+    ways: tuple[_Shared, ...] = ("never", "ahead", "always")
+    scored = np.array([_scores(found, share, way, live=live) for way in ways])  # (ways, sides, n)
+    change = scored[:, 1] - scored[:, 0]
+    worst = change.argmin(axis=0) if live else change.argmax(axis=0)
+    ours, candidate = np.take_along_axis(scored, worst[None, None, :], axis=0)[0]
     settings = found.settings
     return paired_difference(
         ours,
@@ -137,9 +140,9 @@ def _difference(found: _Found, share: float, *, live: bool) -> PairedDifference:
 
 
 def _scores(
-    found: _Found, share: float, *, live: bool, shared: bool
+    found: _Found, share: float, shared: _Shared, *, live: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    qrels = _completed(found, share, live=live, shared=shared)
+    qrels = _completed(found, share, shared, live=live)
     sides = (
         per_query(run, qrels, [found.measure])[str(found.measure)]
         for run in (found.live, found.candidate)
@@ -150,8 +153,8 @@ def _scores(
     return ours, candidate
 
 
-def _completed(found: _Found, share: float, *, live: bool, shared: bool) -> Qrels:
-    """Judgements with one side's unjudged results relevant; ``shared``: also where it is ahead."""
+def _completed(found: _Found, share: float, shared: _Shared, *, live: bool) -> Qrels:
+    """Judgements with one side's unjudged results relevant, and of ``shared`` ones as it says."""
     best = max(grade for judged in found.judged.qrels.values() for grade in judged.values())
     one, other = found.live, found.candidate
     if not live:
@@ -162,7 +165,9 @@ def _completed(found: _Found, share: float, *, live: bool, shared: bool) -> Qrel
         speak = (
             document
             for rank, document in enumerate(one[query])
-            if (shared and rank < theirs[document] if document in theirs else True)
+            if document not in theirs
+            or shared == "always"
+            or (shared == "ahead" and rank < theirs[document])
         )
         drawn = (document for document in speak if _drawn(query, document, share, found.settings))
         completed[query] = {**dict.fromkeys(drawn, best), **judged}
