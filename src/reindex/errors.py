@@ -41,6 +41,7 @@ Every message says what was expected, what came instead, and what to do. Imports
     ├── CutOverIncomplete      flipped, but late writes are still to be brought over
     ├── PromotionRefused       a gate condition or the state of the world says no
     ├── CanaryRefused          a candidate cannot answer beside what is live
+    ├── WatchRefused           there is no promotion to watch
     ├── FeedbackError          feedback that says nothing, or is not of the form expected
     └── SpaceMismatch          a query and a collection of different spaces were about to meet
 """
@@ -220,6 +221,10 @@ class PromotionRefused(ReindexError):
 
 class CanaryRefused(ReindexError):
     """A candidate cannot answer beside what is live, or there is none to be asked about."""
+
+
+class WatchRefused(ReindexError):
+    """There is no promotion to watch: nothing was promoted, or it was rolled back."""
 
 
 class FeedbackError(ReindexError):

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from reindex.stages.training import Trained
     from reindex.stages.tuning import Tuned
     from reindex.stages.upkeep import Cleaned, Status
+    from reindex.stages.watchdog import WatchRound
 
 
 class Project(Workspace):
@@ -331,6 +332,15 @@ class Project(Workspace):
         from reindex.stages.rolling_out import standing
 
         return standing(self)
+
+    def watch_round(self, *, dry_run: bool = False) -> WatchRound:
+        """Look once at what the last promotion brought; back by itself where that is due.
+
+        `reindex watch` does this again and again; see `reindex.stages.watchdog.watch`.
+        """
+        from reindex.stages.watchdog import watch_round
+
+        return watch_round(self, dry_run=dry_run)
 
     def own(self, *, log: Callable[[str], None] | None = None) -> Owner:
         """Be the owner of the embedded store: a context within which other processes may ask.

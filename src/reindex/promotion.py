@@ -48,6 +48,8 @@ class Flip:
     conditions: tuple[dict[str, str], ...] = ()
     forced: bool = False
     reason: str = ""
+    who: str = ""
+    """Who flips, for the history; empty: the operator of this process. Ends in ``@host``."""
 
 
 def operator() -> str:
@@ -131,7 +133,7 @@ def _intend(registry: Registry, plan: Flip) -> Promotion:
         comparison=plan.comparison,
         forced=plan.forced,
         reason=plan.reason,
-        who=operator(),
+        who=plan.who or operator(),
     )
 
 

@@ -7,7 +7,7 @@ from reindex.config.corpus import ProjectSettings, SourceSettings
 from reindex.config.distributed import DistributedSettings
 from reindex.config.judging import EvaluationSettings, GateSettings
 from reindex.config.models import EmbedSettings, ExportSettings, TrainSettings
-from reindex.config.rollout import RolloutSettings
+from reindex.config.rollout import RolloutSettings, WatchSettings
 from reindex.config.settings import CONFIG_NAME, Settings, load_settings
 from reindex.config.stores import (
     BuildSettings,
@@ -36,5 +36,6 @@ __all__ = [
     "SourceSettings",
     "StoreSettings",
     "TrainSettings",
+    "WatchSettings",
     "load_settings",
 ]

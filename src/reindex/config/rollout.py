@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from reindex.config.section import Positive, Section
+from reindex.config.section import Positive, Section, Share
 
 
 class RolloutSettings(Section):
@@ -47,3 +47,45 @@ class RolloutSettings(Section):
         if redact and not (module and separator and function):
             raise ValueError("expected module:function, such as ours.privacy:redact")
         return redact
+
+
+class WatchSettings(Section):
+    """What `reindex watch` looks at after a flip, and when it takes the flip back."""
+
+    hours: Annotated[float, Field(gt=0)] = Field(
+        24.0, description="Hours after the flip at whose end a version counts as healthy."
+    )
+    interval: Annotated[float, Field(gt=0)] = Field(60.0, description="Seconds between two rounds.")
+    rounds: Positive = Field(
+        3, description="A limit must be broken in so many rounds in a row to be a breach."
+    )
+    sample: Annotated[int, Field(ge=0)] = Field(
+        50,
+        description="Judged or logged queries that each round asks of what is live and of the "
+        "previous version.",
+    )
+    min_searches: Positive = Field(
+        20, description="Fewer queries or searches than this say nothing in a round."
+    )
+    max_errors: Share = Field(0.02, description="Share of searches that may fail.")
+    max_empty_rise: Share = Field(
+        0.05, description="By how much the share of searches that find nothing may grow."
+    )
+    max_score_shift: Share = Field(
+        0.25,
+        description="Kolmogorov-Smirnov distance of top scores from the baseline; of searches by "
+        "services it must be exceeded by more than chance does.",
+    )
+    max_overlap_drop: Share = Field(
+        0.2,
+        description="By how much the share of results that the previous version gives as well may "
+        "fall below that at the flip.",
+    )
+    max_latency_factor: Annotated[float, Field(gt=1)] = Field(
+        3.0, description="How many times as long 95 % of the searches may take."
+    )
+    max_feedback_loss: Share = Field(
+        0.0,
+        description="By how much success per key may be shown to have fallen. Judged at "
+        "rollout.alpha for all rounds together.",
+    )

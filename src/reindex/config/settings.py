@@ -14,7 +14,7 @@ from reindex.config.corpus import ProjectSettings, SourceSettings
 from reindex.config.distributed import DistributedSettings
 from reindex.config.judging import EvaluationSettings, GateSettings
 from reindex.config.models import EmbedSettings, ExportSettings, TrainSettings
-from reindex.config.rollout import RolloutSettings
+from reindex.config.rollout import RolloutSettings, WatchSettings
 from reindex.config.section import Section
 from reindex.config.stores import (
     BuildSettings,
@@ -46,6 +46,7 @@ class Settings(Section):
     retention: RetentionSettings = RetentionSettings()
     serving: ServingSettings = ServingSettings()
     rollout: RolloutSettings = RolloutSettings()
+    watch: WatchSettings = WatchSettings()
     owner: OwnerSettings = OwnerSettings()
     root: Path = Field(Path(), exclude=True)
 

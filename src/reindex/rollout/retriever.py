@@ -157,6 +157,18 @@ class RollingRetriever(Retriever):
 
         self.shadow.submit(ask)
 
+    def ask(self, collection: str, request: Request) -> list[Results]:
+        """Search this very collection with its own encoder; counts for nothing, unrecorded.
+
+        Raises:
+            CollectionNotFound, ArtifactError, SpaceMismatch: it cannot be searched.
+        """
+        try:
+            return self._search(self._open(collection), request)
+        except CollectionNotFound:
+            self._leases.pop(collection, None)
+            raise
+
     # -- the canary
 
     def _trial(self, lease: Lease) -> Trial | None:

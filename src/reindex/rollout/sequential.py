@@ -112,9 +112,26 @@ def _sequence(side: NDArray[np.bool_], weights: Floats, values: Floats, alpha: f
     # as if one more key had differed as much as one can: no variance of zero from few keys
     largest = np.maximum.accumulate(np.maximum(odds, 1 / odds))
     variance = (np.cumsum(terms**2) - total**2 / t + largest) / t
+    return total / scale, np.sqrt(variance) * _boundary(t, alpha) / scale
+
+
+def mean_sequence(values: Sequence[float], alpha: float) -> tuple[float, float, float]:
+    """The mean of values between 0 and 1, and the bounds that no look so far has excluded."""
+    seen = np.asarray(values, float)
+    t = np.arange(1, len(seen) + 1)
+    total = np.cumsum(seen)
+    variance = (np.cumsum(seen**2) - total**2 / t + 1.0) / t  # one more value, as far off as can be
+    widths = np.sqrt(variance) * _boundary(t, alpha) / t
+    low = float(np.max((total / t - widths)[MIN_KEYS - 1 :], initial=0.0))
+    high = float(np.min((total / t + widths)[MIN_KEYS - 1 :], initial=1.0))
+    return float(total[-1] / t[-1]), low, max(low, high)
+
+
+def _boundary(t: NDArray[np.int64], alpha: float) -> Floats:
+    """What the sum of ``t`` observations of variance 1 stays under, at all ``t`` together."""
     r2 = _narrowest(alpha) / NARROWEST_AT
-    bound = np.sqrt(2 * (t * r2 + 1) / r2 * np.log(np.sqrt(t * r2 + 1) / alpha))
-    return total / scale, np.sqrt(variance) * bound / scale
+    bound: Floats = np.sqrt(2 * (t * r2 + 1) / r2 * np.log(np.sqrt(t * r2 + 1) / alpha))
+    return bound
 
 
 def _narrowest(alpha: float) -> float:

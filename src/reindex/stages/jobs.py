@@ -1,6 +1,7 @@
 """Imports every stage that the owner process runs for others, so that `owner.jobs` knows it."""
 
 from reindex.stages import (
+    baselines,
     building,
     comparing,
     examining,
@@ -17,6 +18,6 @@ from reindex.stages import (
 )
 
 __all__ = [
-    "building", "comparing", "examining", "judging", "planning", "promoting", "retrying",
-    "rolling_out", "searching", "syncing", "tuning", "upkeep", "writing",
+    "baselines", "building", "comparing", "examining", "judging", "planning", "promoting",
+    "retrying", "rolling_out", "searching", "syncing", "tuning", "upkeep", "writing",
 ]  # fmt: skip

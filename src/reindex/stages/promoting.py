@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reindex.errors import PromotionRefused
+from reindex.errors import Conflict, PromotionRefused
 from reindex.evaluation.figure import Figure
 from reindex.gate import Condition, GateDecision, decide, known_figures
 from reindex.owner.jobs import job
@@ -18,6 +18,7 @@ from reindex.promotion import (
 from reindex.registry.adoptions import Adoptions
 from reindex.registry.ledger import BuiltCollection, Promotion
 from reindex.registry.sweeps import Sweeps
+from reindex.stages.baselines import keep_baseline
 from reindex.stages.building import build
 from reindex.stages.cutover import cut_over, finish_sweeps, flip_now
 from reindex.stages.repairing import other_writers
@@ -100,6 +101,7 @@ def _promote(workspace: Workspace, job: Job, name: str, *, force: bool, reason: 
         )
 
     done = cut_over(workspace, job, built, plan)
+    keep_baseline(workspace, done)
     return Promoted(decided[-1], done)
 
 
@@ -132,26 +134,32 @@ def _unswept(workspace: Workspace, collection: str) -> Promotion | None:
 
 @job("flip")
 def rollback(
-    workspace: Workspace, name: str | None = None, *, now: bool = False, reason: str = ""
-) -> Promotion:
+    workspace: Workspace, name: str | None = None, *, now: bool = False, reason: str = "",
+    expected: str | None = None, who: str = "",
+) -> Promotion:  # fmt: skip
     """Move the alias back to the previous version, or to ``name``, which must have been live.
 
     The old collection first converges with the source and with what is live, so that no write
-    since is lost; ``now`` flips first and converges after.
+    since is lost; ``now`` flips first and converges after. ``expected``: do so only while this
+    collection is live. ``who`` goes into the history instead of the operator of this process.
 
     Raises:
+        Conflict: another collection is live than ``expected``.
         Locked: another promotion or rollback is at work, or a build of the old collection.
         CutOverIncomplete: it is flipped, and late writes are still to be brought over.
     """
     lock = alias_lock(workspace.settings.alias)
     with supervised(workspace, "rollback", name, locks=[lock]) as job:
-        return _rollback(workspace, job, name, now=now, reason=reason)
+        reconcile(workspace.registry, workspace.store)
+        live = workspace.live_collection()
+        if expected not in (None, live):
+            raise Conflict(f"{live} is live, not {expected}, which was to be rolled back.")
+        return _rollback(workspace, job, name, now=now, reason=reason, who=who)
 
 
 def _rollback(
-    workspace: Workspace, job: Job, name: str | None, *, now: bool, reason: str
+    workspace: Workspace, job: Job, name: str | None, *, now: bool, reason: str, who: str
 ) -> Promotion:
-    reconcile(workspace.registry, workspace.store)
     live = workspace.live_collection()
     target = _rollback_target(workspace, name, live)
     plan = Flip(
@@ -162,6 +170,7 @@ def _rollback(
         version=target.version,
         build=target.build,
         reason=reason,
+        who=who,
     )
     adopted = Adoptions(workspace.registry).of(target.name) is not None
     copies = workspace.settings.source.kind == "collection"
