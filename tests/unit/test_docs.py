@@ -15,7 +15,7 @@ from reindex.cli import main
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 STAGES = ("corpus", "training", "export", "encoder", "stores", "build", "comparison", "promotion",
-          "retrieval", "registry", "demo", "sync", "owner",
+          "retrieval", "rollout", "registry", "demo", "sync", "owner",
           "operating")  # fmt: skip
 
 

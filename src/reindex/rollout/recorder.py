@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -88,6 +89,13 @@ class Recorder:
         with self._lock:
             self._write()
 
+    def prune(self) -> int:
+        """Forget now what is past its time or one too many; returns how many searches."""
+        if not self._path.exists():
+            return 0
+        with self._lock, closing(Interactions(self._path)) as interactions:
+            return self._prune(interactions)
+
     def close(self) -> None:
         """Write what is queued and end the thread; a later row starts it again."""
         thread, self._thread = self._thread, None
@@ -132,19 +140,18 @@ class Recorder:
             self._told = True
 
     def _add(self, searches: list[Search], feedback: list[Feedback]) -> None:
-        interactions = Interactions(self._path)
-        try:
+        with closing(Interactions(self._path)) as interactions:
             early = interactions.add(searches, feedback)
             moment = time.time()
             self._waiting = [item for item in early if moment - item.at < PATIENCE_S]
             self.lost += len(early) - len(self._waiting)
             if time.monotonic() - self._pruned_at > PRUNE_EVERY_S:
-                self._pruned_at = time.monotonic()
-                interactions.prune(
-                    moment - self._settings.retention_days * 86400, self._settings.max_searches
-                )
-        finally:
-            interactions.close()
+                self._prune(interactions)
+
+    def _prune(self, interactions: Interactions) -> int:
+        self._pruned_at = time.monotonic()
+        oldest = time.time() - self._settings.retention_days * 86400
+        return interactions.prune(oldest, self._settings.max_searches)
 
     def _ready(self, search: Search) -> Search:
         """With the text that may be logged, which is often none."""

@@ -206,6 +206,7 @@ def collect_garbage(
             removed.append(item.name)
     if not dry_run:
         _forget_tombstones(workspace)
+        workspace.recorder.prune()
     sizes = _clean_vectors(workspace, dry_run=dry_run, everything=vectors)
     return Cleaned(tuple(removed), tuple(kept), dry_run, *sizes)
 
