@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from reindex.records import Query
     from reindex.registry.canaries import Canary
     from reindex.registry.result_book import StoredUnjudged
+    from reindex.report import Report
     from reindex.rollout.retriever import RollingRetriever
     from reindex.rollout.standing import Standing
     from reindex.stages.adopting import Adopted, AdoptionRequest
@@ -210,6 +211,12 @@ class Project(Workspace):
         from reindex.stages.comparing import compare_without_judgements
 
         return compare_without_judgements(self, version, queries, against=against)
+
+    def report(self, version: str, *, against: str | None = None) -> Report:
+        """The version's newest comparison (or that with ``against``), from the registry alone."""
+        from reindex.report import gather
+
+        return gather(self.registry, self.settings, version, against=against)
 
     def pool(
         self, version: str, *, queries: int = 50, depth: int | None = None, everything: bool = False

@@ -5,10 +5,10 @@ from reindex.cli.app import main
 
 # importing these adds their commands to the group, in the order of the work
 from reindex.cli import setup, takeover, model, plan, collection, judge, tune, keep
-from reindex.cli import judging, live, rollout, watching, look, operate, owner
+from reindex.cli import judging, report, live, rollout, watching, look, operate, owner
 # isort: on
 
 __all__ = [
     "collection", "judge", "judging", "keep", "live", "look", "main", "model", "operate", "owner",
-    "plan", "rollout", "setup", "takeover", "tune", "watching",
+    "plan", "report", "rollout", "setup", "takeover", "tune", "watching",
 ]  # fmt: skip

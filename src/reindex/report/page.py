@@ -1,0 +1,275 @@
+"""The report as one HTML page that needs nothing else: styles and drawings are in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reindex.corpus.excerpts import Excerpt
+from reindex.evaluation.agreement import QUANTILES, Agreement
+from reindex.evaluation.figure import Figure
+from reindex.evaluation.results import Comparison, Example
+from reindex.evaluation.results_queries import QueryResults, Results
+from reindex.evaluation.statistics import percent, percent_range
+from reindex.measures import label
+from reindex.registry.ledger import Version
+from reindex.report import charts
+from reindex.report.gather import Report, named
+
+EXAMPLES = 5
+"""Wins, losses and most different queries that are shown with their results."""
+FIRST = 5
+"""Results of either side that are shown of each."""
+VERDICTS = {
+    "pass": ("Pass", "✓"),
+    "fail": ("Fail", "✗"),
+    "inconclusive": ("Inconclusive", "?"),
+    "not judged": ("Not judged", "–"),
+}
+_SLICE = re.compile(r"slice\.(?P<slice>.+)\.(?P<metric>[\w-]+@\d+)\.change")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One result in an example: its rank, document, texts, score and what was said of it."""
+
+    rank: int
+    document: str
+    excerpt: Excerpt
+    score: float
+    grade: int | None
+    elsewhere: int | None
+
+    @property
+    def judged(self) -> str:
+        """In a word: relevant, not relevant, or not judged."""
+        if self.grade is None:
+            return "not judged"
+        return "relevant" if self.grade > 0 else "not relevant"
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """A query with both sides' first results; ``scores`` in the judged metric, where judged."""
+
+    text: str
+    scores: tuple[float, float] | None
+    agreement: float
+    live: tuple[Shown, ...]
+    candidate: tuple[Shown, ...]
+    missed: tuple[tuple[str, Excerpt], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row with a change: of a metric, a slice or a wording."""
+
+    name: str
+    live: str
+    candidate: str
+    change: str
+    interval: str
+    drawing: Markup
+    p: str = ""
+    verdict: str = ""
+    note: str = ""
+
+
+def render(report: Report) -> str:
+    """The page. Everything that came from documents or queries is escaped."""
+    environment = Environment(
+        loader=PackageLoader("reindex.report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"label": label, "named": named, "percent": percent, "moment": moment}
+    return environment.get_template("report.html").render(**_context(report))
+
+
+def _context(report: Report) -> dict[str, Any]:
+    comparison = report.judged.comparison if report.judged else None
+    unjudged = report.unjudged.comparison if report.unjudged and not comparison else None
+    shown = comparison or unjudged
+    agreement = shown.agreement if shown else None
+    return {
+        "report": report,
+        "verdict": VERDICTS[report.verdict],
+        "verdicts": VERDICTS,
+        "c": comparison,
+        "u": unjudged,
+        "shown": shown,
+        "agreement": agreement,
+        "quantiles": [percent(share, sign=False).replace(".0", "") for share in QUANTILES],
+        "charts": _charts(comparison, agreement),
+        "metrics": _metrics(comparison) if comparison else [],
+        "wordings": list(_wordings(comparison)) if comparison else [],
+        "slices": _slices(report.figures, comparison.metric) if comparison else [],
+        "examples": _examples(comparison) if comparison else [],
+        "different": _different(shown.results) if shown and shown.results else [],
+        "lineage": [(version, list(_recipe(version))) for version in report.lineage],
+        "figures": report.figures,
+    }
+
+
+def _charts(comparison: Comparison | None, agreement: Agreement | None) -> dict[str, Markup]:
+    drawn = {"scores": charts.scores(agreement)} if agreement else {}
+    if comparison is not None:
+        drawn["per_query"] = charts.per_query(comparison)
+        drawn["latency"] = charts.by_latency(comparison)
+        if comparison.subset is not None and len(comparison.subset.dimensions) > 1:
+            drawn["dimensions"] = charts.by_dimension(comparison.subset, comparison.k)
+        if comparison.steps is not None:
+            drawn["steps"] = charts.by_step(comparison.steps)
+    return {name: Markup(svg) for name, svg in drawn.items() if svg}  # noqa: S704 (escaped there)
+
+
+def _metrics(c: Comparison) -> list[Change]:
+    reach = charts.reach_of([(row.difference.low, row.difference.high) for row in c.metrics])
+    rows = []
+    for row in c.metrics:
+        d = row.difference
+        rows.append(
+            Change(
+                f"{label(row.name)}{' *' if row.name == c.metric else ''}",
+                f"{d.mean_live:.3f}",
+                f"{d.mean_candidate:.3f}",
+                percent(d.relative),
+                percent_range(d.low, d.high),
+                _drawn(d.relative, d.low, d.high, reach),
+                "<0.001" if d.p_value < 0.001 else f"{d.p_value:.3f}",
+                row.judged.verdict if row.judged else "",
+                _power(c, row),
+            )
+        )
+    return rows
+
+
+def _power(c: Comparison, row: Any) -> str:
+    """What this query set could have shown, of the judged row."""
+    if row.name != c.metric or row.power is None or row.power.detectable is None:
+        return ""
+    told = f"This query set can show changes of {percent(row.power.detectable, sign=False)} or more"
+    told += " in four of five cases"
+    more = row.power.more_queries
+    return f"{told}; about {more:,} more queries would decide." if more else f"{told}."
+
+
+def _drawn(value: float, low: float, high: float, reach: float) -> Markup:
+    return Markup(charts.interval(value, low, high, reach))  # noqa: S704 (numbers alone)
+
+
+def _wordings(c: Comparison) -> Iterator[Change]:
+    found = [
+        (variant.label, row.difference)
+        for variant in c.variants
+        for row in variant.metrics
+        if row.name == c.metric
+    ]
+    reach = charts.reach_of([(d.low, d.high) for _, d in found])
+    for name, d in found:
+        yield Change(
+            name, f"{d.mean_live:.3f}", f"{d.mean_candidate:.3f}", percent(d.relative),
+            percent_range(d.low, d.high), _drawn(d.relative, d.low, d.high, reach),
+        )  # fmt: skip
+
+
+def _slices(figures: Sequence[Figure], metric: str) -> list[Change]:
+    """The judged metric's change in every slice that has one; the others are among all figures."""
+    known = {figure.name: figure for figure in figures}
+    matches = ((_SLICE.fullmatch(figure.name), figure) for figure in figures)
+    rows = [(m["slice"], figure) for m, figure in matches if m and m["metric"] == metric]
+    return _slice_rows(known, metric, rows)
+
+
+def _slice_rows(
+    known: dict[str, Figure], metric: str, rows: list[tuple[str, Figure]]
+) -> list[Change]:
+    ends = [(f.low, f.high) for _, f in rows if f.low is not None and f.high is not None]
+    reach = charts.reach_of(ends)
+    made = []
+    for name, figure in rows:
+        low, high = figure.low, figure.high
+        bounded = low is not None and high is not None
+        sides = (known.get(f"slice.{name}.{metric}.{side}") for side in ("live", "candidate"))
+        means = [f"{side.value:.3f}" if side else "–" for side in sides]
+        made.append(
+            Change(
+                name, means[0], means[1], percent(figure.value),
+                percent_range(low, high) if low is not None and high is not None else "–",
+                _drawn(figure.value, low or 0.0, high or 0.0, reach) if bounded else Markup(),
+            )
+        )  # fmt: skip
+    return made
+
+
+def _examples(c: Comparison) -> list[tuple[str, list[SideBySide]]]:
+    """Wins and losses; without their results where the comparison did not keep them."""
+    results = c.results or Results(c.k, ())
+    groups = (("Biggest wins", c.wins), ("Biggest losses", c.losses))
+    return [
+        (title, [_example(one, results) for one in examples[:EXAMPLES]])
+        for title, examples in groups
+        if examples
+    ]
+
+
+def _example(one: Example, results: Results) -> SideBySide:
+    found = results.query(one.query) or QueryResults(one.query, one.text, 0, {}, {})
+    return _side_by_side(found, results, (one.live, one.candidate))
+
+
+def _different(results: Results) -> list[SideBySide]:
+    return [_side_by_side(item, results, None) for item in results.most_different()[:EXAMPLES]]
+
+
+def _side_by_side(
+    query: QueryResults, results: Results, scores: tuple[float, float] | None
+) -> SideBySide:
+    live, candidate = list(query.live), list(query.candidate)
+    relevant = [document for document, grade in query.grades.items() if grade > 0]
+    missed = [id for id in relevant if id not in query.documents and id in results.excerpts]
+    return SideBySide(
+        query.text,
+        scores,
+        query.agreement,
+        tuple(_results(query, query.live, candidate, results)),
+        tuple(_results(query, query.candidate, live, results)),
+        tuple((id, results.excerpts[id]) for id in missed),
+    )
+
+
+def _results(
+    query: QueryResults, found: dict[str, float], other: list[str], results: Results
+) -> Iterator[Shown]:
+    for rank, (document, score) in enumerate(list(found.items())[:FIRST], start=1):
+        yield Shown(
+            rank,
+            document,
+            results.excerpts.get(document, Excerpt("", "")),
+            score,
+            query.grades.get(document),
+            other.index(document) + 1 if document in other else None,
+        )
+
+
+def _recipe(version: Version) -> Iterator[tuple[str, str]]:
+    """What decided the version, a line per entry, nested ones with their path."""
+    yield from _flat("", {**version.recipe, "metrics": version.metrics})
+
+
+def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flat(f"{path}.{key}" if path else str(key), item)
+    elif value not in (None, "", [], ()):
+        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+        yield path, shown if len(shown) <= 200 else f"{shown[:199]}…"
+
+
+def moment(stamp: str | None) -> str:
+    """A registry time for people: to the minute."""
+    return f"{stamp[:16].replace('T', ' ')} UTC" if stamp else "–"
