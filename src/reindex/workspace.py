@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -42,7 +42,7 @@ def _load_encoder(folder: Path, graph: str, threads: int) -> Encoder:
     return OnnxEncoder(folder, graph=graph, threads=threads, tune=True)
 
 
-_LOADED = ("_encoders", "_loading")
+_LOADED = ("_encoders", "_loading", "_remembering", "_caches")
 
 
 class Workspace:
@@ -58,6 +58,9 @@ class Workspace:
         self.sleep: Callable[[float], None] = time.sleep
         self._opened: list[Callable[[], None]] = []
         self._encoders: dict[str, Encoder] = {}
+        self._remembering: dict[Encoder, Encoder] = {}
+        self._caches = ExitStack()
+        self._opened.append(self._caches.close)
         self._loading = threading.Lock()
 
     @classmethod
@@ -182,6 +185,14 @@ class Workspace:
             if built.name not in self._encoders:
                 self._encoders[built.name] = self.encoder_into(built)
             return self._encoders[built.name]
+
+    def kept_remembering(self, built: BuiltCollection) -> Encoder:
+        """`kept_encoder` with the vectors that are kept for its encoding, open until `close`."""
+        encoder = self.kept_encoder(built)
+        with self._loading:
+            if encoder not in self._remembering:
+                self._remembering[encoder] = self._caches.enter_context(self.remembering(encoder))
+            return self._remembering[encoder]
 
     def dead_letters(self, name: str) -> DeadLetters:
         """A dead-letter file for one run."""

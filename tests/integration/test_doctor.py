@@ -11,9 +11,10 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from reindex.errors import CollectionNotFound
+from reindex.indexing import Indexer
 from reindex.inspection.advice import filter_fields, human_bytes, server_facts
 from reindex.inspection.findings import Diagnosis, Finding
-from reindex.records import StoredPoint
+from reindex.records import Point, StoredPoint, point_id
 from reindex.stages.adopting import AdoptionRequest, adopt
 from reindex.stages.building import build
 from reindex.stages.examining import Examination, examine
@@ -210,6 +211,26 @@ class raw_shard:
 
     def __exit__(self, *_: object) -> None:
         self.shard.close()
+
+
+def test_a_deleted_document_that_a_late_write_brought_back(ours: HashWorkspace) -> None:
+    """What a server does that carries out an insert after its client has given up, and after a
+    later delete.
+    """
+    collection, indexer = f"{ours.settings.project.name}--v1", Indexer(ours)
+    indexer.upsert([("late", "a text", {}), ("gone", "a text", {})])
+    key = point_id("late")
+    found = ours.store.retrieve(collection, [key], with_payload=True, with_vector=True)[key]
+    assert found.vector is not None
+    assert found.stamp is not None
+    indexer.delete(["late", "gone"])
+    assert examine(ours, Examination()).findings == ()
+    ours.store.insert(collection, [Point(key, found.vector, found.payload, found.stamp)])
+    assert found_by(examine(ours, Examination()), "deleted").examples == (key,)
+    indexer.delete("late")
+    assert ("warning", "deleted") not in checks(examine(ours, Examination()))
+    indexer.upsert(("late", "written anew", {}))
+    assert ("warning", "deleted") not in checks(examine(ours, Examination()))
 
 
 def test_indexes_that_the_live_collection_has_are_missed(tmp_path: Path) -> None:

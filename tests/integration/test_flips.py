@@ -242,20 +242,25 @@ def test_of_two_promoters_exactly_one_wins(project: HashWorkspace) -> None:
     assert project.registry.promotions(state="intent") == []
 
 
-def _flip_often(folder: str, flips: int) -> None:
+def _flip_often(folder: str, flips: int, answered: dict[str, Any]) -> None:
+    """Flip to and fro, as fast as it goes; the first time to each version until it has answered."""
+    waiting = set(answered)
     with HashWorkspace(load_settings(Path(folder))) as workspace:
         for _ in range(flips):
             live = workspace.live_collection()
             target = "v2" if live == "docs--v1" else "v1"
             flip(workspace.registry, workspace.store, plan(workspace, target, live))
+            if target in waiting:
+                assert answered[target].wait(timeout=300), f"no search saw the flip to {target}"
+                waiting.remove(target)
 
 
 class Searcher(threading.Thread):
     """Searches known texts until told to stop, and keeps whatever goes wrong."""
 
-    def __init__(self, retriever: Retriever, start: int) -> None:
+    def __init__(self, retriever: Retriever, start: int, told: dict[str, Any]) -> None:
         super().__init__()
-        self.retriever, self.number = retriever, start
+        self.retriever, self.number, self.told = retriever, start, told
         self.stop = threading.Event()
         self.errors: list[BaseException] = []
         self.wrong: list[str] = []
@@ -271,17 +276,18 @@ class Searcher(threading.Thread):
                 return
             if results[0].id != f"d{self.number}" or abs(results[0].score - 1) > 1e-3:
                 self.wrong.append(f"{results.version}: {results.hits}")
+            if not self.answered[results.version]:
+                self.told[results.version].set()
             self.answered[results.version] += 1
 
 
 def test_searching_threads_through_200_flips(project: HashWorkspace) -> None:
-    retriever = open_retriever(project)
-    searchers = [Searcher(retriever, start) for start in range(4)]
+    retriever, spawn = open_retriever(project), multiprocessing.get_context("spawn")
+    told = {version: spawn.Event() for version in ("v1", "v2")}
+    searchers = [Searcher(retriever, start, told) for start in range(4)]
     for searcher in searchers:
         searcher.start()
-    worker = multiprocessing.get_context("spawn").Process(
-        target=_flip_often, args=(str(project.settings.root), 200)
-    )
+    worker = spawn.Process(target=_flip_often, args=(str(project.settings.root), 200, told))
     worker.start()
     worker.join()
     for searcher in searchers:

@@ -83,6 +83,27 @@ def test_the_file_s_documents_are_taken_over_and_deleted(project: HashWorkspace)
     assert project.journal.deleted([point_id("d4")]) == {}
 
 
+@pytest.mark.parametrize("cache", [True, False])
+def test_a_text_that_was_embedded_before_is_not_again(tmp_path: Path, cache: bool) -> None:
+    write_documents(tmp_path, TEXTS)
+    with hash_project(tmp_path, embed={"cache": cache}) as project:
+        build(project, "v1")
+        promote(project, "v1")
+        build(project, "v2")
+        indexer, before = Indexer(project), project.embedded
+        indexer.upsert([("copy", TEXTS[3], {}), ("new", "a new text", {})])
+        first = project.embedded - before
+        indexer.delete("new")
+        indexer.upsert([("other", "a new text", {}), ("d5", TEXTS[6], {})])
+        assert (first, project.embedded - before) == ((2, 2) if cache else (4, 8))
+        for name in BOTH:
+            assert payload_of(project, name, "other") == {"text": "a new text"}
+            assert payload_of(project, name, "copy") == {"text": TEXTS[3]}
+    with HashWorkspace(project.settings) as later:
+        Indexer(later).upsert(("again", "a new text", {}))
+        assert later.embedded == (0 if cache else 2)
+
+
 def test_a_payload_change_embeds_nothing(project: HashWorkspace) -> None:
     indexer = Indexer(project)
     indexer.upsert([("a", "text a", {"tenant": 1}), ("b", "text a", {})])
@@ -128,7 +149,7 @@ def broken(project: HashWorkspace, collection: str) -> None:
     version = collection.rpartition("--")[2]
 
     class Broken:
-        space, encoding = encoder_of(version).space, encoder_of(version).encoding
+        space, encoding, dim = encoder_of(version).space, encoder_of(version).encoding, 32
 
         def encode_documents(self, texts: Any) -> Any:
             raise RuntimeError("the graph is broken")

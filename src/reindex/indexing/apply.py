@@ -207,7 +207,7 @@ def delivery(workspace: Workspace, built: BuiltCollection) -> Delivery:
         space=built.space,
         encoding=built.encoding,
         build=built.build,
-        encoder=lambda: workspace.kept_encoder(built),
+        encoder=lambda: workspace.kept_remembering(built),
     )
 
 

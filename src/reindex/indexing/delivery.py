@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from reindex.build.lookup import hashed
 from reindex.build.plan import Candidate, Target
 from reindex.errors import SpaceMismatch, StoreError
-from reindex.protocols import Encoder, Store
+from reindex.protocols import Encoder, RememberingEncoder, Store
 from reindex.records import Document, PayloadChange, Point, PointId, Stamp, StoredPoint, Vector
 from reindex.registry.journal import Entry, Journal
 
@@ -134,8 +134,7 @@ class Delivery:
                 f"{self.collection} was embedded with the encoding {self.encoding[:12]}…, the "
                 f"encoder at hand is {encoder.encoding[:12]}…. Build the collection again."
             )
-        rows = encoder.encode_documents(list(texts.values()))
-        vectors: dict[str, Vector] = dict(zip(texts, rows, strict=True))
+        vectors = _vectors(encoder, texts)
         for candidate, stamp, absent in needed:
             vector, payload = vectors[candidate.text_hash], candidate.document.payload
             point = Point(candidate.id, vector, payload, stamp)
@@ -155,3 +154,17 @@ class Delivery:
         if stamp is None or stamp.source != self.source:
             return False
         return stamp.rev > entry.rev or (stamp.rev == entry.rev and entry.text is not None)
+
+
+def _vectors(encoder: Encoder, texts: Mapping[str, str]) -> dict[str, Vector]:
+    """The texts' vectors by text hash: remembered ones, where the encoder does, else embedded."""
+    memory = encoder if isinstance(encoder, RememberingEncoder) else None
+    known = memory.recall(list(texts)) if memory else {}
+    new = {key: text for key, text in texts.items() if key not in known}
+    if new:
+        rows = encoder.encode_documents(list(new.values()))
+        made: dict[str, Vector] = dict(zip(new, rows, strict=True))
+        if memory:
+            memory.remember(made)
+        known |= made
+    return known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,9 +14,16 @@ from reindex.inspection.findings import Finding, Severity
 from reindex.records import PointId, StoredPoint, payload_hash, text_hash
 from reindex.stores.layout import MAX_NORM_ERROR
 
+Deleted = Callable[[Sequence[PointId]], Mapping[PointId, int]]
+"""Those of some points whose last single write was a delete, with its rev."""
+
 EXAMPLES = 3
 UNREADABLE = 0.9
 """From this share on, texts that do not have their stamp's hash were read from the wrong fields."""
+
+
+def _none_deleted(_: Sequence[PointId]) -> Mapping[PointId, int]:
+    return {}
 
 
 @dataclass(slots=True)
@@ -36,8 +43,8 @@ class Problem:
 class PointScan:
     """Counts over all points that are handed to `add`. ``text`` reads their texts."""
 
-    def __init__(self, text: StoredText) -> None:
-        self.text = text
+    def __init__(self, text: StoredText, deleted: Deleted = _none_deleted) -> None:
+        self.text, self._deleted = text, deleted
         self.points = self.stamped = 0
         self.payload_bytes = 0
         self.lengths: list[float] = [float("inf"), 0.0]
@@ -47,7 +54,10 @@ class PointScan:
     def add(self, page: Sequence[StoredPoint]) -> None:
         """Count one page."""
         self.points += len(page)
+        deleted = self._deleted([point.id for point in page])
         for point in page:
+            if point.stamp is not None and 0 < point.stamp.rev < deleted.get(point.id, 0):
+                self.found["deleted"].add(point.id)
             self._vector(point)
             self._payload(point)
 
@@ -165,6 +175,11 @@ _CHECKS: dict[str, tuple[Severity, str, str]] = {
     "stale": (
         "warning", "{count} points' texts are not the ones that were embedded.",
         "Somebody edited the payload and not the vector: `reindex build` embeds them again.",
+    ),
+    "deleted": (
+        "warning", "{count} points were deleted by single writes and are there all the same.",
+        "A write that the server applied late? Delete them again (`Indexer.delete`). Where "
+        "`reindex status` shows owed writes, those come first.",
     ),
     "edited": (
         "info", "{count} payloads were edited since they were written; the texts are the same.",

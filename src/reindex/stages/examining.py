@@ -14,6 +14,7 @@ from reindex.errors import (
     StoreError,
     StoreTooOld,
 )
+from reindex.indexing.apply import write_targets
 from reindex.inspection.advice import (
     EMBEDDED_FACTS,
     human_bytes,
@@ -24,7 +25,7 @@ from reindex.inspection.advice import (
 from reindex.inspection.agreement import Agreement, agreement, best
 from reindex.inspection.collections import physical, sample_points
 from reindex.inspection.findings import Diagnosis, Finding, by_severity
-from reindex.inspection.points import PointScan
+from reindex.inspection.points import Deleted, PointScan
 from reindex.owner.jobs import job
 from reindex.protocols import CarryingStore
 from reindex.records import CollectionDescription, StoredPoint, VectorDescription, text_hash
@@ -156,7 +157,7 @@ def _points(case: _Case) -> int:
     if not sample:
         case.add("warning", "points", "the collection is empty.")
         return 0
-    scan = PointScan(_text(case, sample))
+    scan = PointScan(_text(case, sample), _deleted(case))
     for page in _pages(case, slot):
         scan.add(page)
         case.workspace.progress("doctor", scan.points, case.asked.limit or case.found.points)
@@ -172,6 +173,13 @@ def _points(case: _Case) -> int:
     if case.asked.sample:
         _model(case, sample[: case.asked.sample], scan.text)
     return scan.points
+
+
+def _deleted(case: _Case) -> Deleted:
+    """What single writes deleted, where they are delivered: elsewhere it may well be there."""
+    workspace = case.workspace
+    written = {workspace.live_collection(), *(t.collection for t in write_targets(workspace))}
+    return workspace.journal.deleted if case.found.name in written else lambda _: {}
 
 
 def _slot(case: _Case) -> str | None:
