@@ -198,6 +198,14 @@ class Project(Workspace):
 
         return compare_with_live(self, version, against=against)
 
+    def compare_several(
+        self, versions: Sequence[str], *, against: str | None = None
+    ) -> tuple[tuple[StoredComparison, Comparison], ...]:
+        """Compare several versions with what is live; their verdicts hold together."""
+        from reindex.stages.comparing import compare_several
+
+        return compare_several(self, versions, against=against)
+
     def judge_by(self, queries: Path, qrels: Path) -> None:
         """From here on, judge by these files instead of those that ``[evaluation]`` names."""
         files = {"queries": queries.resolve(), "qrels": qrels.resolve(), "pools": ()}

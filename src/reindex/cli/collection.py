@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,6 +22,8 @@ _ROWS = (
     "documents", "inserted", "updated", "payload_only", "unchanged", "deleted", "embedded",
     "cached", "reused", "dead", "failed", "conflicts", "points",
 )  # fmt: skip
+
+BEST_FIRST = ("pass", "inconclusive", "fail")
 
 
 @main.command()
@@ -71,7 +74,7 @@ def show_build(project: Project, version: str, report: BuildReport) -> None:
 
 
 @main.command()
-@click.argument("version")
+@click.argument("versions", metavar="VERSION...", nargs=-1, required=True)
 @click.option("--against", help="Compare with this version instead of what is live.")
 @click.option(
     "--queries", type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -84,10 +87,13 @@ def show_build(project: Project, version: str, report: BuildReport) -> None:
 @json_option
 @with_project
 def compare(
-    project: Project, version: str, against: str | None, queries: Path | None, qrels: Path | None,
-    as_json: bool,
+    project: Project, versions: tuple[str, ...], against: str | None, queries: Path | None,
+    qrels: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Compare a version with what is live, on the judged queries.
+
+    Several versions are compared in one pass, each recorded for itself; the verdicts hold for all
+    of them together (Holm), and the exit code is that of the best.
 
     With --queries alone nobody says what is right: it prints how far the two agree, the verdict is
     "not judged", and no gate counts it. Then `reindex pool` writes what people should judge.
@@ -97,12 +103,46 @@ def compare(
     if qrels is not None and queries is None:
         raise click.UsageError("--qrels needs --queries: the two belong together.")
     if queries is not None and qrels is None:
-        show_unjudged(project, version, queries, against, as_json=as_json)
+        show_unjudged(project, _only(versions), queries, against, as_json=as_json)
     elif queries is not None and qrels is not None:
         project.judge_by(queries, qrels)
-    stored, comparison = project.compare(version, against=against)
+    if len(set(versions)) > 1:
+        found = project.compare_several(versions, against=against)
+        show_several(project, found, as_json=as_json)
+        exit_with(min((comparison.verdict for _, comparison in found), key=BEST_FIRST.index))
+    stored, comparison = project.compare(versions[0], against=against)
     show_comparison(project, stored, comparison, as_json=as_json)
     exit_with(comparison.verdict)
+
+
+def _only(versions: tuple[str, ...]) -> str:
+    if len(versions) > 1:
+        raise click.UsageError("--queries without --qrels compares a single version.")
+    return versions[0]
+
+
+def show_several(
+    project: Project, found: Sequence[tuple[StoredComparison, Comparison]], *, as_json: bool
+) -> None:
+    """One table for all candidates, the verdicts below it."""
+    uses = project.registry.judged_set_uses(found[0][0].judged_set)
+    if as_json:
+        documents = [
+            {**comparison.as_dict(), "comparison": stored.id, "leaked": stored.leaked}
+            for stored, comparison in found
+        ]
+        emit_json({"comparisons": documents, "judged_set_uses": uses})
+        return
+    from rich.console import Console
+
+    from reindex.cli.candidates_table import render_candidates
+
+    render_candidates([comparison for _, comparison in found], Console())
+    ids = ", ".join(str(stored.id) for stored, _ in found)
+    click.echo(f"Comparisons {ids}. This judged set was used {uses} time(s) so far.")
+    for stored, _ in found:
+        if stored.leaked:
+            click.echo(f"{stored.leaked} judged queries are in {stored.candidate}'s training data!")
 
 
 def show_unjudged(

@@ -21,6 +21,7 @@ from reindex.evaluation.results import BaselineRow, Comparison, Counts, SubsetRe
 from reindex.evaluation.results_queries import Results
 from reindex.evaluation.retrieval import (
     OpenSide,
+    Runs,
     Side,
     measure_latency,
     missing_documents,
@@ -59,12 +60,14 @@ def compare(  # noqa: PLR0913 (what to compare, how to judge it, what to read be
     root: Path = Path(),
     documents: Documents | None = None,
     progress: Progress = no_progress,
+    searched: dict[str, Runs] | None = None,
 ) -> Comparison:
     """Judge the candidate against live.
 
     Metrics and verdict are of search as it serves. ``root`` is where the variants' paths start
     from. ``documents`` streams the source for the fp32 and BM25 rows, which are left out without
-    it; it is read once, and only where one of them is wanted.
+    it; it is read once, and only where one of them is wanted. ``searched`` keeps live's runs by
+    collection, for other candidates on the same queries.
 
     Raises:
         ComparisonError: no answerable query, one collection on both sides, or judgements whose
@@ -86,7 +89,8 @@ def compare(  # noqa: PLR0913 (what to compare, how to judge it, what to read be
     metric = parse_measure(gate.metric, settings.k)
     asked = [*settings.metrics, str(metric), *measures_in(gate.conditions)]
     measures = parse_measures(asked, settings.k)
-    bench = _Bench(sides, judged, variants, settings, measures, progress)
+    kept = {} if searched is None else searched
+    bench = _Bench(sides, judged, variants, settings, measures, progress, kept)
     found = bench.compare(gate, documents)
     return replace(found, seconds=time.perf_counter() - started)
 
@@ -113,17 +117,14 @@ class _Bench:
     settings: EvaluationSettings
     measures: tuple[Measure, ...]
     progress: Progress
+    searched: dict[str, Runs]
 
     def compare(self, gate: GateSettings, documents: Documents | None) -> Comparison:
         """Measure everything, then put it together."""
         settings, k, judged = self.settings, self.settings.k, self.judged
         missing = self._missing()
         measure = parse_measure(gate.metric, k)
-        metric, depth = str(measure), depth_of(self.measures)
-        runs = [
-            runs_of(side, judged.queries, k, self.progress, depth=depth, judged=measure.k)
-            for side in self.sides
-        ]
+        metric, runs = str(measure), self._runs(measure)
         scored = Scored.of(judged, runs[0], runs[1], self.measures, settings)
         difference = scored.difference(metric)
         bounds = bounds_of(runs[0], runs[1], judged, scored.groups, measure, settings, gate)
@@ -171,6 +172,20 @@ class _Bench:
             steps=steps_between(
                 self.sides, runs, precision, judged, scored.groups, measure, settings
             ),
+        )
+
+    def _runs(self, measure: Measure) -> tuple[Runs, Runs]:
+        """Both sides' searches; live's only where no candidate before this one asked for them."""
+        live, candidate = self.sides
+        name = live.side.collection
+        if name not in self.searched:
+            self.searched[name] = self._search(live, measure)
+        return self.searched[name], self._search(candidate, measure)
+
+    def _search(self, opened: OpenSide, measure: Measure) -> Runs:
+        depth, queries = depth_of(self.measures), self.judged.queries
+        return runs_of(
+            opened, queries, self.settings.k, self.progress, depth=depth, judged=measure.k
         )
 
     @property

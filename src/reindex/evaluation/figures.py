@@ -14,6 +14,7 @@ from reindex.evaluation.figures_steps import step_figures
 from reindex.evaluation.power import power_figures
 from reindex.evaluation.results import Comparison, Counts, Latency, MetricRow, StageRow
 from reindex.evaluation.results_bounds import bound_figures
+from reindex.evaluation.results_family import family_figures
 from reindex.evaluation.slices import slice_figures
 from reindex.evaluation.statistics import cautious_interval
 
@@ -66,6 +67,8 @@ def _judged(c: Comparison) -> Iterator[Figure]:
     yield Figure("queries", c.queries, "count", "Judged queries.")
     yield Figure("groups", c.groups, "count", "Independent groups of judged queries.")
     yield from _counts("unjudged", c.unjudged, "Results within the first k that nobody judged")
+    if c.family:
+        yield from family_figures(c.family)
     if c.bounds:
         yield from bound_figures(c.bounds)
     yield from _counts("missing", c.missing, "Relevant documents that are not in the collection")

@@ -11,6 +11,7 @@ from reindex.evaluation.agreement import Agreement
 from reindex.evaluation.power import Power
 from reindex.evaluation.resampling import PairedDifference
 from reindex.evaluation.results_bounds import Bounds
+from reindex.evaluation.results_family import Family
 from reindex.evaluation.results_queries import Results
 from reindex.evaluation.results_slices import SliceReport
 from reindex.evaluation.results_steps import Steps
@@ -155,7 +156,8 @@ class Comparison:
     judged, ``missing`` relevant documents that a collection lacks. ``scores`` is metric -> query
     id -> (live, candidate). ``judged_set`` identifies queries and judgements (sha256). ``results``
     are kept beside the stored form, as ``scores`` are.
-    ``bounds`` is what unjudged results could do to the verdict.
+    ``bounds`` is what unjudged results could do to the verdict; ``family`` the candidates that
+    were compared at once, where there were several.
     """
 
     live: SideRecord
@@ -187,6 +189,7 @@ class Comparison:
     scores: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
     slices: SliceReport | None = None
     bounds: Bounds | None = None
+    family: Family | None = None
     agreement: Agreement | None = None
     steps: Steps | None = None
     results: Results | None = None

@@ -10,6 +10,7 @@ from reindex.evaluation.power import power_of
 from reindex.evaluation.resampling import PairedDifference
 from reindex.evaluation.results import Comparison, MetricRow
 from reindex.evaluation.results_bounds import Bounds
+from reindex.evaluation.results_family import Family
 from reindex.evaluation.statistics import Judged, judge, percent, percent_range
 from reindex.measures import parse_measure
 
@@ -36,14 +37,38 @@ def judge_by(gate: GateSettings, difference: PairedDifference) -> Judged:
 def verdict_of(comparison: Comparison, gate: GateSettings) -> Judged:
     """The verdict in the gate's metric, by the gate's rule as it is now.
 
-    What unjudged results could do is known of the metric that the comparison judged.
+    What unjudged results could do, and the place among several candidates, are known of the metric
+    that the comparison judged.
 
     Raises:
         ComparisonError: the metric was not measured.
     """
     name = str(parse_measure(gate.metric, comparison.k))
-    judged = judge_by(gate, comparison.row(name))
-    return could_turn(judged, comparison.bounds if name == comparison.metric else None, gate)
+    difference = comparison.row(name)
+    judged = judge_by(gate, difference)
+    if name != comparison.metric:
+        return judged
+    if comparison.family is not None and judged.verdict == "pass":
+        judged = _among(comparison.family, gate, 1 - difference.confidence)
+    return could_turn(judged, comparison.bounds, gate)
+
+
+def _among(family: Family, gate: GateSettings, level: float) -> Judged:
+    """Whether what passes alone passes among the other candidates, too.
+
+    Superiority asks for both the interval of the place and the adjusted p-value: with wide
+    intervals the bootstrap's ends rest on few draws.
+    """
+    count = len(family.candidates)
+    wide = judge_by(gate, family.difference)
+    shown = gate.mode != "superiority" or family.p_value <= level
+    if wide.verdict == "pass" and shown and not family.stopped:
+        return Judged("pass", f"{wide.reason} Holds among {count} candidates (Holm).")
+    return Judged(
+        "inconclusive",
+        f"Not shown among {count} candidates (place {family.place}, Holm's p "
+        f"{family.p_value:.3f}), though alone it would be. {wide.reason}",
+    )
 
 
 def could_turn(judged: Judged, bounds: Bounds | None, gate: GateSettings) -> Judged:

@@ -9,6 +9,8 @@ from dataclasses import replace
 from reindex.corpus.dead_letters import IgnoredLetters
 from reindex.errors import ComparisonError
 from reindex.evaluation.compare import Comparison, Side, compare
+from reindex.evaluation.family import as_family
+from reindex.evaluation.retrieval import Runs
 from reindex.evaluation.unjudged import UnjudgedComparison, compare_unjudged
 from reindex.owner.jobs import job
 from reindex.protocols import Encoder
@@ -26,7 +28,56 @@ def compare_with_live(
     workspace: Workspace, name: str, *, against: str | None = None
 ) -> tuple[StoredComparison, Comparison]:
     """Compare a version with what is live (or with the version ``against``) and record it."""
-    live, candidate = _pair(workspace, name, against)
+    return _compared(workspace, [name], against)[0]
+
+
+@job("work", name="compare-several")
+def compare_several(
+    workspace: Workspace, names: Sequence[str], *, against: str | None = None
+) -> tuple[tuple[StoredComparison, Comparison], ...]:
+    """Compare versions with what is live, in one pass over it, each recorded for itself.
+
+    Their verdicts hold together (Holm). None is recorded before all are compared.
+    """
+    return _compared(workspace, list(dict.fromkeys(names)), against)
+
+
+def _compared(
+    workspace: Workspace, names: Sequence[str], against: str | None
+) -> tuple[tuple[StoredComparison, Comparison], ...]:
+    pairs = [_pair(workspace, name, against) for name in names]
+    judgements = _judgements(workspace, names[0])
+    settings, gate = workspace.settings.evaluation, workspace.settings.gate
+    found: list[Comparison] = []
+    searched: dict[str, Runs] = {}
+    with ExitStack() as kept:
+        jobs = [kept.enter_context(supervised(workspace, "compare", name)) for name in names]
+        for (live, candidate), job in zip(pairs, jobs, strict=True):
+            result = compare(
+                workspace.store,
+                _side(workspace, live, kept),
+                _side(workspace, candidate, kept),
+                judgements,
+                settings,
+                gate,
+                root=workspace.settings.root,
+                documents=lambda: workspace.source.documents(IgnoredLetters()),
+                progress=job.progress,
+                searched=searched,
+            )
+            found.append(_with_texts(workspace, result))
+        recorded = [
+            (_record(workspace, *pair, judgements, result), result)
+            for pair, result in zip(
+                pairs, as_family(found, judgements, settings, gate), strict=True
+            )
+        ]
+        for job, (stored, result) in zip(jobs, recorded, strict=True):
+            job.details.update(comparison=stored.id, verdict=result.verdict)
+    return tuple(recorded)
+
+
+def _judgements(workspace: Workspace, name: str) -> Judgements:
     judgements = workspace.judgements("test")
     if judgements is None:
         raise ComparisonError(
@@ -34,22 +85,7 @@ def compare_with_live(
             "reindex.toml, or use a BEIR source with queries.jsonl and qrels/test.tsv. Without "
             f"judgements: reindex compare {name} --queries FILE says how far the two agree."
         )
-    with supervised(workspace, "compare", name) as job, ExitStack() as kept:
-        result = compare(
-            workspace.store,
-            _side(workspace, live, kept),
-            _side(workspace, candidate, kept),
-            judgements,
-            workspace.settings.evaluation,
-            workspace.settings.gate,
-            root=workspace.settings.root,
-            documents=lambda: workspace.source.documents(IgnoredLetters()),
-            progress=job.progress,
-        )
-        result = _with_texts(workspace, result)
-        stored = _record(workspace, live, candidate, judgements, result)
-        job.details.update(comparison=stored.id, verdict=result.verdict)
-    return stored, result
+    return judgements
 
 
 def _with_texts(workspace: Workspace, result: Comparison) -> Comparison:

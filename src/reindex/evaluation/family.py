@@ -1,0 +1,98 @@
+"""Several candidates against live at once: one pass over live, and verdicts that hold together.
+
+The best of ten random changes looks good. Holm's step-down (Scandinavian Journal of Statistics 6,
+1979) keeps the chance that any candidate without an effect passes at that of a single comparison:
+in the order of their evidence, the j-th of m is judged by the interval of level 1 - a/(m - j + 1),
+and the first that does not pass ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reindex.config import EvaluationSettings, GateSettings
+from reindex.evaluation.groups import group_queries
+from reindex.evaluation.metrics import answerable
+from reindex.evaluation.resampling import PairedDifference, paired_difference
+from reindex.evaluation.results import Comparison
+from reindex.evaluation.results_family import Family
+from reindex.evaluation.verdicts import verdict_of
+from reindex.records import Judgements
+
+
+def as_family(
+    comparisons: Sequence[Comparison],
+    judgements: Judgements,
+    settings: EvaluationSettings,
+    gate: GateSettings,
+) -> tuple[Comparison, ...]:
+    """The same comparisons, in their order, with verdicts that hold for all of them together.
+
+    They are of one live version on one judged set. A single one stays as it is.
+    """
+    if len(comparisons) < 2:
+        return tuple(comparisons)
+    groups = _groups(judgements, comparisons[0])
+    order = sorted(range(len(comparisons)), key=lambda i: _evidence(comparisons[i].judged, gate))
+    adjusted = holm([_evidence(comparisons[i].judged, gate) for i in order])
+    names = tuple(comparison.candidate.version for comparison in comparisons)
+    judged, stopped = list(comparisons), False
+    for place, (index, p_value) in enumerate(zip(order, adjusted, strict=True)):
+        confidence = 1 - (1 - settings.confidence) / (len(order) - place)
+        difference = _difference(comparisons[index], groups, settings, confidence)
+        family = Family(names, place + 1, p_value, difference, stopped)
+        member = replace(comparisons[index], family=family)
+        outcome = verdict_of(member, gate)
+        judged[index] = replace(member, verdict=outcome.verdict, reason=outcome.reason)
+        stopped = stopped or outcome.verdict != "pass"
+    return tuple(judged)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values of ascending ones: each compares with the level of a single test."""
+    count = len(p_values)
+    scaled = [min(1.0, p * (count - place)) for place, p in enumerate(p_values)]
+    return [float(p) for p in np.maximum.accumulate(scaled)]
+
+
+def _evidence(d: PairedDifference, gate: GateSettings) -> float:
+    """A p-value of what the gate asks for: small where it is shown, 1 where it is not so at all.
+
+    Superiority: the two-sided sign-flip test's, where the candidate is ahead. Non-inferiority: of
+    the normal distribution around the relative change, two-sided.
+    """
+    if gate.mode == "superiority":
+        return d.p_value if d.difference > 0 else 1.0
+    distance = d.relative + gate.margin
+    if not d.error:
+        return 0.0 if distance >= 0 else 1.0
+    return min(1.0, 2 * (1 - NormalDist().cdf(distance / d.error)))
+
+
+def _groups(judgements: Judgements, comparison: Comparison) -> NDArray[np.int64]:
+    """The groups of the queries in the order of the comparison's scores."""
+    queries = {query.id: query for query in judgements.queries}
+    scored = tuple(queries[id] for id in comparison.scores[comparison.metric])
+    return group_queries(Judgements(scored, answerable(judgements.qrels)))
+
+
+def _difference(
+    comparison: Comparison,
+    groups: NDArray[np.int64],
+    settings: EvaluationSettings,
+    confidence: float,
+) -> PairedDifference:
+    pairs = np.array(list(comparison.scores[comparison.metric].values()), dtype=np.float64)
+    return paired_difference(
+        pairs[:, 0],
+        pairs[:, 1],
+        groups,
+        confidence=confidence,
+        resamples=settings.resamples,
+        seed=settings.seed,
+    )
