@@ -32,6 +32,7 @@ Every message says what was expected, what came instead, and what to do. Imports
     │   ├── OwnerSilent        it is there but does not answer
     │   └── OwnerGone          it ended before it was done
     ├── BuildError             a build cannot go on (what was done is kept)
+    │   ├── ClearlyWorse       an early look showed a candidate to be worse than what is live
     │   ├── TooManyDeletes     more of the collection would be deleted than allowed
     │   └── SourceChanged      what is gone cannot be told: the files changed meanwhile
     ├── ComparisonError        live and candidate cannot be compared
@@ -178,6 +179,12 @@ class OwnerGone(OwnerError):
 
 class BuildError(ReindexError):
     """A build cannot go on; what was done so far is kept."""
+
+
+class ClearlyWorse(BuildError):
+    """A look before the build showed a candidate to be worse than what is live."""
+
+    verdict = "fail"
 
 
 class TooManyDeletes(BuildError):

@@ -156,16 +156,22 @@ class Project(Workspace):
     def build(
         self, version: str, *, allow_deletes: bool = False, budget: Budget | None = None,
         engine: Literal["local", "ray"] = "local", address: str | None = None,
+        early_stop: bool | None = None,
     ) -> BuildReport:  # fmt: skip
         """Make the version's collection equal to the source. Resumable, idempotent.
 
         ``engine`` says where texts are embedded; ``address`` which Ray cluster that is.
+        ``early_stop``: look at a few documents first, and raise ClearlyWorse where that shows it
+        (None: as `build.early_stop` says).
         """
         from reindex.stages.building import build
         from reindex.stages.engines import Engine
 
         on = Engine(engine, address)
-        return build(self, version, allow_deletes=allow_deletes, budget=budget, engine=on)
+        return build(
+            self, version, allow_deletes=allow_deletes, budget=budget, engine=on,
+            early_stop=early_stop,
+        )  # fmt: skip
 
     def sync(
         self, *versions: str, every: bool = False, allow_deletes: bool = False,

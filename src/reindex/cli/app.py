@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reindex import __version__
-from reindex.errors import PromotionRefused, ReindexError
+from reindex.errors import ClearlyWorse, PromotionRefused, ReindexError
 
 if TYPE_CHECKING:
     from reindex.project import Project
@@ -43,7 +43,7 @@ class Group(click.Group):
             raise
         except ReindexError as error:
             click.ClickException(str(error)).show()
-            verdict = error.verdict if isinstance(error, PromotionRefused) else ""
+            verdict = error.verdict if isinstance(error, PromotionRefused | ClearlyWorse) else ""
             raise click.exceptions.Exit(EXIT_CODES.get(verdict, 1)) from error
 
 

@@ -52,7 +52,7 @@ def tune(
 def show_front(front: Front) -> None:
     """One row per way of searching; the one to serve with has an arrow."""
     rows = [_row(front, point) for point in front.points]
-    columns = ("", "first dims", "kept as", "oversampling", "hnsw_ef", "recall", "median", "memory")
+    columns = ("", "dims", "kept as", "oversampling", "hnsw_ef", "recall", "median", "memory")
     title = (
         f"{front.collection}: recall@{front.k} against exact search, target {front.target:g}, "
         f"by {front.asked}"

@@ -109,6 +109,14 @@ class BuildSettings(Section):
         description="A promotion catches up until at most so many points differed in a pass, or "
         "until that number no longer shrinks; then it flips.",
     )
+    early_stop: bool = Field(
+        False,
+        description="Before a whole collection is built, compare the version with what is live on "
+        "a few documents, and stop where it is clearly worse. Needs judged queries.",
+    )
+    early_documents: Positive = Field(
+        2000, description="Documents of that look: judged ones, hard distractors and a sample."
+    )
     flush_every: Positive = Field(4096, description="Points between two durable flushes.")
 
 

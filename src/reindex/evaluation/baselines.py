@@ -39,15 +39,14 @@ def bm25_row(
     Raises:
         MissingExtra: bm25s is not installed.
     """
-    bm25s = import_bm25s()
-    run = _search(bm25s, texts, queries, depth_of(measures))
+    run = bm25_run(texts, queries, depth_of(measures))
     scores = per_query(run, qrels, measures)
     return BaselineRow("BM25", {measure: macro(values) for measure, values in scores.items()})
 
 
-def _search(
-    bm25s: Any, texts: Mapping[str, str], queries: Sequence[Query], k: int
-) -> dict[str, list[str]]:
+def bm25_run(texts: Mapping[str, str], queries: Sequence[Query], k: int) -> dict[str, list[str]]:
+    """BM25's first k documents for each query, best first. Raises MissingExtra."""
+    bm25s = import_bm25s()
     ids, words = list(texts), _tokens(bm25s, list(texts.values()))
     if not any(words):
         return {}

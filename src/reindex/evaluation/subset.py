@@ -281,11 +281,26 @@ def _recall(subset: Subset, queries: Vector, documents: Vector, k: int) -> float
 def _scores(
     subset: Subset, queries: Vector, documents: Vector, measures: Sequence[Measure]
 ) -> Scores:
-    """Metrics of brute-force search, in blocks of queries."""
+    judged = Judgements(subset.queries, subset.qrels)
+    return exact_scores(judged, queries, subset.documents, documents, measures)
+
+
+def exact_scores(
+    judged: Judgements,
+    queries: Vector,
+    ids: Sequence[str],
+    documents: Vector,
+    measures: Sequence[Measure],
+) -> Scores:
+    """Metrics of brute-force search, in blocks of queries.
+
+    ``queries`` is ``(n, dim)`` in the order of the judged ones, ``documents`` ``(m, dim)`` in the
+    order of ``ids``.
+    """
     run: dict[str, list[str]] = {}
     for start in range(0, len(queries), QUERY_BLOCK):
         similar = queries[start : start + QUERY_BLOCK] @ documents.T
         best = np.argsort(-similar, axis=1, kind="stable")[:, : depth_of(measures)]
-        for query, row in zip(subset.queries[start : start + QUERY_BLOCK], best, strict=True):
-            run[query.id] = [subset.documents[position] for position in row]
-    return per_query(run, subset.qrels, measures)
+        for query, row in zip(judged.queries[start : start + QUERY_BLOCK], best, strict=True):
+            run[query.id] = [ids[position] for position in row]
+    return per_query(run, judged.qrels, measures)

@@ -17,6 +17,7 @@ from reindex.records import CollectionSpec
 from reindex.registry.ledger import BuiltCollection, Version
 from reindex.stages.carrying import as_in, carry_indexes, carry_vectors, model_of
 from reindex.stages.cutover import sweep_first
+from reindex.stages.early_stop import asked_to_look, look_early
 from reindex.stages.engines import LOCAL, Engine, means
 from reindex.stages.passes import one_pass, publish, sources_of
 from reindex.stages.supervision import Job, collection_lock, supervised
@@ -35,13 +36,17 @@ def build(
     kind: str = "build",
     budget: Budget | None = None,
     engine: Engine = LOCAL,
+    early_stop: bool | None = False,
 ) -> BuildReport:
     """Converge the version's collection with the source. Run it again after any interruption.
 
     ``kind`` is what the run is called in the registry; ``engine`` embeds. Where ``budget`` is
-    spent before the end, the report says so (``stopped``).
+    spent before the end, the report says so (``stopped``). ``early_stop``: look at a few documents
+    first, see `reindex.stages.early_stop` (None: as ``build.early_stop`` says, where that can be).
 
     Raises:
+        ClearlyWorse: the look showed that; nothing was built.
+        ComparisonError: it cannot be taken.
         Locked: another run works on this collection.
         Cancelled: an operator asked for it. As after any other error, what was done is kept.
     """
@@ -50,6 +55,8 @@ def build(
     lock = collection_lock(workspace.settings.collection(name))
     try:
         with supervised(workspace, kind, name, locks=[lock], budget=budget) as job:
+            if asked_to_look(workspace, early_stop):
+                _look_early(workspace, version, job)
             return _build(workspace, version, job, engine, allow_deletes=allow_deletes)
     except BudgetSpent as spent:
         if not isinstance(spent.report, BuildReport):
@@ -57,6 +64,12 @@ def build(
         return spent.report
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{KEPT} Go on with: reindex {kind} {name}") from None
+
+
+def _look_early(workspace: Workspace, version: Version, job: Job) -> None:
+    """Raises ClearlyWorse. Here and not by the workers of a cluster: it is little."""
+    encoder = workspace.encoder(version, tune=True)
+    look_early(workspace, version, encoder, workspace.document_encoder(version, encoder), job)
 
 
 def _build(

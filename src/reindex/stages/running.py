@@ -56,7 +56,7 @@ def run_loop(
     trained = train(workspace, settings)
     name = trained.version.name
     exported = export(workspace, name)
-    report = build(workspace, name, allow_deletes=allow_deletes)
+    report = build(workspace, name, allow_deletes=allow_deletes, early_stop=None)
     live = workspace.live_collection()
     if live == workspace.settings.collection(name):
         raise PromotionRefused(f"{name}, which this recipe makes, is live already.")
