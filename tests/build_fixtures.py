@@ -21,6 +21,7 @@ from reindex.protocols import (
 from reindex.records import CollectionSpec, Document, Payload, Stamp, StoredPoint, point_id
 from tests.dict_store import DictStore
 from tests.hash_encoder import HashEncoder
+from tests.local_crew import LocalCrew
 
 S = TypeVar("S", bound=Store)
 COLLECTION = "docs--v1"
@@ -112,13 +113,21 @@ def make_collection(store: Store, encoder: Encoder, name: str = COLLECTION) -> N
 
 @dataclass
 class Bench(Generic[S]):
-    """A store, an encoder and a counter of revs: everything that a run of converge needs."""
+    """A store, an encoder and a counter of revs: everything that a run of converge needs.
+
+    ``hands``: whether a crew does the work.
+    """
 
     store: S
     encoder: HashEncoder
     rev: int = 0
     letters: Letters = field(default_factory=Letters)
     collection: str = COLLECTION
+    hands: bool = False
+
+    def crew(self, store: Store, encoder: Encoder, unit: int) -> LocalCrew | None:
+        """Who works beside the run, if anybody does."""
+        return LocalCrew(store, encoder, unit=unit) if self.hands else None
 
     def run(
         self,
@@ -147,6 +156,7 @@ class Bench(Generic[S]):
             settings=settings or BuildSettings(),
             batch_size=batch_size,
             allow_deletes=allow_deletes,
+            crew=self.crew(store or self.store, encoder or self.encoder, batch_size),
             progress=progress,
             pace=pace,
         )
@@ -176,11 +186,15 @@ class Bench(Generic[S]):
 DictBench = Bench[DictStore]
 
 
-def dict_bench() -> DictBench:
+def dict_bench(*, hands: bool = False) -> DictBench:
     """A bench on an empty `DictStore`."""
     encoder, store = HashEncoder(DIM), DictStore()
     make_collection(store, encoder)
-    return Bench(store, encoder)
+    return Bench(store, encoder, hands=hands)
+
+
+WAYS: Any = {"params": [False, True], "ids": ["here", "crew"]}
+"""Of a fixture: once as one process works, once with hands elsewhere."""
 
 
 def other_stamp(bench: DictBench, id: str, rev: int = 99) -> Stamp:

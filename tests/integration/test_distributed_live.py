@@ -47,6 +47,7 @@ def live(tmp_path: Path, server: QdrantProcess) -> Iterator[HashWorkspace]:
         "store": {"kind": "server"},
         "qdrant": {"url": server.url, "prefer_grpc": False},
         "distributed": {"workers": 2},
+        "embed": {"cache": False},
     }
     with hash_project(folder, **values) as files:
         build(files, "v1")
@@ -102,8 +103,10 @@ def test_slices_of_what_is_live_are_what_one_process_reads(
     same = ("id", "source", "text_hash", "payload_hash", "rev", "encoding")
     for id, (stamp, _) in expected.items():
         assert [getattr(found[id][0], key) for key in same] == [getattr(stamp, key) for key in same]
-    reading = live.registry.runs()[0].details["reading"]
-    assert reading == {live.source.name: "4 slices"}
+    details = live.registry.runs()[0].details
+    assert details["reading"] == {live.source.name: "4 slices"}
+    assert details["writing"] == "the workers"
+    assert report.embedded == here.embedded < COUNT  # equal texts once, whoever has them
     again = build(live, "v2", engine=RAY)
     assert (again.unchanged, again.embedded, again.deleted) == (COUNT + 1, 0, 0)
 

@@ -17,6 +17,7 @@ from tests.build_fixtures import (
     BUILD,
     COLLECTION,
     DIM,
+    WAYS,
     BadRow,
     DictBench,
     ListSource,
@@ -29,9 +30,9 @@ from tests.hash_encoder import HashEncoder
 TEXT = st.characters(exclude_categories=["Cs"])
 
 
-@pytest.fixture
-def bench() -> DictBench:
-    return dict_bench()
+@pytest.fixture(**WAYS)
+def bench(request: pytest.FixtureRequest) -> DictBench:
+    return dict_bench(hands=request.param)
 
 
 @given(

@@ -16,6 +16,7 @@ from reindex.records import PayloadChange, PointId, Stamp, payload_hash, point_i
 from tests.build_fixtures import (
     BUILD,
     COLLECTION,
+    WAYS,
     DictBench,
     Letters,
     ListSource,
@@ -29,10 +30,10 @@ from tests.dict_store import Proxy
 COPY = "docs--v2"
 
 
-@pytest.fixture
-def bench() -> DictBench:
+@pytest.fixture(**WAYS)
+def bench(request: pytest.FixtureRequest) -> DictBench:
     """Six documents, to be copied into an empty collection."""
-    made = dict_bench()
+    made = dict_bench(hands=request.param)
     made.run(docs(6))
     make_collection(made.store, made.encoder, COPY)
     return made
@@ -56,6 +57,7 @@ def copy(
         batch_size=3,
         allow_deletes=True,
         guard=guard or Guard(),
+        crew=bench.crew(store or bench.store, bench.encoder, 3),
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from reindex.records import Document, PointId, point_id
 from tests.build_fixtures import (
     COLLECTION,
+    WAYS,
     DictBench,
     dict_bench,
     doc,
@@ -18,9 +19,9 @@ from tests.build_fixtures import (
 from tests.dict_store import Proxy
 
 
-@pytest.fixture
-def bench() -> DictBench:
-    return dict_bench()
+@pytest.fixture(**WAYS)
+def bench(request: pytest.FixtureRequest) -> DictBench:
+    return dict_bench(hands=request.param)
 
 
 def race(bench: DictBench, method: str, id: str, n: int = 1, *, newer: bool = False) -> Any:

@@ -11,6 +11,7 @@ from reindex.build.embed import RecentVectors
 from reindex.records import point_id
 from tests.build_fixtures import (
     COLLECTION,
+    WAYS,
     DictBench,
     dict_bench,
     doc,
@@ -20,9 +21,9 @@ from tests.build_fixtures import (
 from tests.dict_store import Proxy
 
 
-@pytest.fixture
-def bench() -> DictBench:
-    return dict_bench()
+@pytest.fixture(**WAYS)
+def bench(request: pytest.FixtureRequest) -> DictBench:
+    return dict_bench(hands=request.param)
 
 
 def test_equal_texts_are_embedded_once(bench: DictBench) -> None:

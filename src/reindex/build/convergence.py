@@ -16,8 +16,10 @@ from __future__ import annotations
 import time
 from functools import partial
 
+from reindex.build.delegate import Delegate, Fresh
 from reindex.build.delete import Sweep
 from reindex.build.embed import Embedder, RecentVectors
+from reindex.build.hand import Crew, Orders
 from reindex.build.lookup import Lookup, Reader
 from reindex.build.mend import Mender
 from reindex.build.plan import Batch, Guard, Target, Write
@@ -36,6 +38,7 @@ from reindex.protocols import (
     Pace,
     PartialSource,
     Progress,
+    RememberingEncoder,
     RereadableSource,
     Store,
     no_pace,
@@ -73,6 +76,7 @@ def converge(  # noqa: PLR0913 (three rooms and what identifies the run)
     batch_size: int,
     allow_deletes: bool = False,
     guard: Guard = NOBODY_ELSE,
+    crew: Crew | None = None,
     progress: Progress = no_progress,
     pace: Pace = no_pace,
 ) -> BuildReport:
@@ -91,6 +95,7 @@ def converge(  # noqa: PLR0913 (three rooms and what identifies the run)
         batch_size: Documents per unit of work.
         allow_deletes: Delete even more than ``settings.allow_deletes`` of the collection.
         guard: What else to respect of those who write at the same time.
+        crew: Does what `encoder` and ``store`` would do here for each document, elsewhere.
         progress: Called in this thread, ten times a second at most.
         pace: Asked in this thread before each batch, and before anything is deleted.
 
@@ -127,7 +132,11 @@ def converge(  # noqa: PLR0913 (three rooms and what identifies the run)
         )
 
     try:
-        run.stream(encoder, batch_size, _Meter(progress, source.count()), pace)
+        meter = _Meter(progress, source.count())
+        if crew is None:
+            run.stream(encoder, batch_size, meter, pace)
+        else:
+            run.delegate(crew, encoder, meter, pace)
         pace(0)
     except RunStopped as stop:
         stop.report = report(str(stop))
@@ -184,13 +193,8 @@ class _Run:
         reader = Reader(self.target.source, self.dead, batch_size)
         lookup = self._lookup()
         embedder = self._embedder(encoder, batch_size)
-        mender = Mender(
-            self.target, self.source, self.guard.tombstones, self.store, self.collection,
-            self.counts,
-        )  # fmt: skip
-        writer = Writer(
-            self.store, self.collection, self.settings.flush_every, mender, self.counts, self.dead
-        )
+        mender = self._mender(self.source)
+        writer = self._writer(mender)
         with Stages() as stages:
             found = stages.attach(Channel[Batch](QUEUE))
             ready = stages.attach(Channel[Write](QUEUE), drain=True)
@@ -207,12 +211,50 @@ class _Run:
                 ready.put(embedder.write_of(batch))
                 self._count(batch)
                 meter(self.counts.documents)
+        self._write_again(reader, lookup, embedder, writer, mender)
+        meter(self.counts.documents, last=True)
+
+    def delegate(self, crew: Crew, encoder: Encoder, meter: _Meter, pace: Pace) -> None:
+        """The same by a crew: read and met here, the rest wherever its hands are."""
+        reader, lookup = Reader(self.target.source, self.dead, crew.unit), self._lookup()
+        orders = Orders(
+            self.target, self.collection, self.settings.flush_every,
+            with_payload=self.guard.careful or self.guard.adopted,
+            remember=isinstance(encoder, RememberingEncoder),
+        )  # fmt: skip
+        mender = self._mender(None)  # hands ask the source again themselves
+        delegate = Delegate(
+            crew, orders, self.source, encoder=encoder, texts=self.texts,
+            damaged=lookup.damaged, mender=mender, dead=self.dead, counts=self.counts, pace=pace,
+        )  # fmt: skip
+        with Stages() as stages:
+            pages = stages.attach(Channel[Fresh](QUEUE * QUEUE))
+
+            def look_up() -> None:
+                documents = self.source.documents(self.dead)
+                for page in reader.batches(documents, lambda: stages.failed):
+                    fresh = lookup.fresh(page)
+                    pages.put(Fresh(fresh, len(page) - len(fresh)))
+                pages.finish()
+
+            stages.start("reindex-read", look_up)
+            delegate.run(pages, lambda: meter(self.counts.documents))
+        rest = self._mender(self.source)
+        rest.remember(mender.take_changed())
+        self._write_again(
+            reader, lookup, self._embedder(encoder, crew.unit), self._writer(rest), rest
+        )
+        meter(self.counts.documents, last=True)
+
+    def _write_again(
+        self, reader: Reader, lookup: Lookup, embedder: Embedder, writer: Writer, mender: Mender
+    ) -> None:
+        """Documents that changed after they were read, a few times."""
         for _ in range(MEND_ROUNDS):
             changed = mender.take_changed()
             if not changed:
                 break
             writer.drain(map(embedder.write_of, lookup.again(reader.batches(changed, _never))))
-        meter(self.counts.documents, last=True)
 
     def sweep(self, allow: bool) -> None:
         """Delete what the source no longer has, unless the counts show that there is nothing.
@@ -239,6 +281,16 @@ class _Run:
         finally:
             if counts.deleted:
                 self.store.flush(self.collection)
+
+    def _mender(self, source: DocumentSource | None) -> Mender:
+        return Mender(
+            self.target, source, self.guard.tombstones, self.store, self.collection, self.counts
+        )
+
+    def _writer(self, mender: Mender) -> Writer:
+        return Writer(
+            self.store, self.collection, self.settings.flush_every, mender, self.counts, self.dead
+        )
 
     def _lookup(self) -> Lookup:
         damaged = self.store.missing_vectors(self.collection)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from reindex.build.isolate import encode_each
 from reindex.build.plan import Batch, Candidate, Need, Target, Task, Write
 from reindex.build.report import Counts
-from reindex.build.spill import SortedRuns
 from reindex.point_ids import unpack_id
 from reindex.protocols import DeadLetterSink, Encoder, RememberingEncoder
 from reindex.records import PayloadChange, Point, PointId, StoredPoint, Vector
@@ -17,6 +17,16 @@ RetrieveVectors = Callable[[list[PointId]], dict[PointId, StoredPoint]]
 
 Vectors = Mapping[str, Vector]
 """text hash -> unit vector."""
+
+
+class Texts(Protocol):
+    """Text hash -> packed id of a point that has the text's vector; a `SortedRuns`, for one."""
+
+    def find(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The value of each key, or None."""
+
+    def add(self, key: bytes, value: bytes = b"") -> None:
+        """Keep ``value`` under ``key``."""
 
 
 class RecentVectors:
@@ -52,7 +62,7 @@ class Embedder:
         target: Target,
         encoder: Encoder,
         retrieve: RetrieveVectors,
-        texts: SortedRuns,
+        texts: Texts,
         recent: RecentVectors,
         dead: DeadLetterSink,
         counts: Counts,

@@ -75,13 +75,16 @@ def hashed(document: Document) -> Candidate:
 
 
 class Lookup:
-    """Candidates -> batches of work. Knows the ids of the run so far, on disk."""
+    """Candidates -> batches of work. Knows the ids of the run so far, on disk.
+
+    ``ids`` is None for a part of a run whose ids are met elsewhere: then `decided` alone.
+    """
 
     def __init__(
         self,
         target: Target,
         retrieve: Retrieve,
-        ids: SortedRuns,
+        ids: SortedRuns | None,
         damaged: set[PointId],
         dead: DeadLetterSink,
         counts: Counts,
@@ -91,7 +94,7 @@ class Lookup:
         self._target = target
         self._retrieve = retrieve
         self._ids = ids
-        self._damaged = damaged
+        self.damaged = damaged
         self._dead = dead
         self._counts = counts
 
@@ -113,10 +116,19 @@ class Lookup:
             self._decide(candidates, batch)
             yield batch
 
+    def fresh(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Those that this run has not met, and that no single write deleted."""
+        return self._unburied(self._first_ones(candidates))
+
+    def decided(self, candidates: list[Candidate]) -> Batch:
+        """What `fresh` candidates need."""
+        batch = Batch(documents=len(candidates))
+        self._counts.found += self._decide(candidates, batch)
+        return batch
+
     def _look_up(self, candidates: list[Candidate], batch: Batch) -> None:
         batch.documents += len(candidates)
-        fresh = self._unburied(self._first_ones(candidates))
-        self._counts.found += self._decide(fresh, batch)
+        self._counts.found += self._decide(self.fresh(candidates), batch)
 
     def _decide(self, fresh: list[Candidate], batch: Batch) -> int:
         """Put into the batch what the candidates need; returns how many points there are."""
@@ -124,7 +136,7 @@ class Lookup:
         for candidate in fresh:
             point = stored.get(candidate.id)
             try:
-                need = self._target.need(candidate, point, damaged=candidate.id in self._damaged)
+                need = self._target.need(candidate, point, damaged=candidate.id in self.damaged)
             except Refusal as refusal:
                 self._counts.conflicts += 1
                 self._refuse(candidate, str(refusal))
@@ -156,6 +168,7 @@ class Lookup:
     def _first_ones(self, candidates: list[Candidate]) -> list[Candidate]:
         """Those whose point id did not come before in this run."""
         fresh = []
+        assert self._ids is not None
         earlier = self._ids.find([candidate.key for candidate in candidates])
         here: set[bytes] = set()
         for candidate, before in zip(candidates, earlier, strict=True):

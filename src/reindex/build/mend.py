@@ -22,7 +22,7 @@ class Mender:
     def __init__(
         self,
         target: Target,
-        source: DocumentSource,
+        source: DocumentSource | None,
         tombstones: Tombstones | None,
         store: Store,
         collection: str,
@@ -39,6 +39,10 @@ class Mender:
         """Documents that were inserted and have changed since they were read."""
         changed, self._changed = list(self._changed.values()), {}
         return changed
+
+    def remember(self, changed: Iterable[Document]) -> None:
+        """Documents that somebody else found changed."""
+        self._changed.update((document.id, document) for document in changed)
 
     def check(self, inserted: Sequence[Stamp]) -> None:
         """Delete those points just inserted whose documents are gone; remember the changed."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,10 @@ class SqlSource:
         """The documents among the rows, whoever read them; see `documents`."""
         placed = ((self.name, batch) for batch in batches)
         yield from usable(placed, self._settings, self.name, dead)
+
+    def elsewhere(self) -> Callable[[], SqlSource]:
+        """What opens the same source in another process, and can be pickled; it holds no secret."""
+        return partial(SqlSource, self._settings, self._root)
 
     def slices(self, rows: int) -> list[SqlSlice]:
         """The query's rows by ranges of their ids, about ``rows`` each, in the ids' order.

@@ -1,11 +1,13 @@
-"""Building past one machine: slices of the source read, and texts embedded, on a Ray cluster.
+"""Building past one machine: a source read in slices, documents embedded and written, on Ray.
 
-The rest of a build is `build.converge` in the driver, as ever: one run looks up, decides, writes
-and sweeps, so everything that it promises holds unchanged. Only this room imports ray, and only
-once it is asked to.
+`build.converge` runs in the driver, as ever: it reads what the workers parse, knows the ids that
+it has met, and sweeps. Where the store is a server's, workers do the rest with the stages of the
+same converge (`build.hand`); else they embed, and the driver writes. Only this room imports ray,
+and only once it is asked to.
 """
 
 from reindex.distributed.cluster import Cluster, joined
+from reindex.distributed.hands import hands
 from reindex.distributed.slicing import Reading
 
-__all__ = ["Cluster", "Reading", "joined"]
+__all__ = ["Cluster", "Reading", "hands", "joined"]

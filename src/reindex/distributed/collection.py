@@ -31,7 +31,7 @@ class SlicedCollection:
     """
 
     def __init__(self, source: CollectionSource, opener: Opener, slices: int) -> None:
-        self._source, self._opener, self._slices = source, opener, slices
+        self._source, self.opener, self._slices = source, opener, slices
         self.mirror = source.mirror
         self.reading = ""
 
@@ -52,7 +52,7 @@ class SlicedCollection:
         """Stream all documents; points without a text go to ``dead``."""
         parts = self._source.slices(self._slices)
         self.reading = f"{len(parts):,} slices"
-        for page in _read(pickle.dumps(self._opener), parts):
+        for page in _read(pickle.dumps(self.opener), parts):
             yield from self._source.usable(page, dead)
 
 

@@ -1,44 +1,49 @@
-"""One encoder per actor; texts go to whichever actor is free."""
+"""The workers of a build: an encoder each, and where they write themselves, a store."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from functools import cached_property
+import pickle
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
-from reindex.distributed.failures import last_line, raised_there
-from reindex.errors import BuildError, SpaceMismatch
-from reindex.protocols import Encoder
+from reindex.build.hand import Done, Hand, Orders, Unit
+from reindex.distributed.pool import AHEAD, Pool
+from reindex.errors import SpaceMismatch
+from reindex.protocols import DocumentSource, Encoder, Store
 from reindex.records import Vector
-
-logger = logging.getLogger(__name__)
 
 CHUNK = 32
 """Texts per call: long against the cost of a call (a millisecond), short against a lost one."""
-AHEAD = 2
-"""Calls per worker at a time: one runs while the next one travels."""
 TURNS = 8
 """Calls per worker and batch: the last ones leave an eighth of a worker's time idle at most."""
-PATIENCE = 300.0
-"""Seconds without a single worker before the run gives up."""
+UNIT = 128
+"""Documents per call where workers write: five requests to the store each."""
 
 Identity = tuple[str, str, int]
 
 
 class EncoderActor:
-    """Holds an encoder on a worker; loads it when first asked, after a restart again."""
+    """Holds an encoder on a worker; loads it when first asked, after a restart again.
+
+    Its calls run in `AHEAD` threads: one embeds while another looks up or writes.
+    """
 
     def __init__(self, make: Callable[[int], Encoder], threads: int) -> None:
         self._make, self._threads = make, threads
+        self._embedding, self._loading = threading.Lock(), threading.Lock()
 
     @cached_property
-    def _encoder(self) -> Encoder:
+    def _loaded(self) -> Encoder:
         return self._make(self._threads)
+
+    @property
+    def _encoder(self) -> Encoder:
+        with self._loading:
+            return self._loaded
 
     def identity(self) -> Identity:
         """Space, encoding and dimension; loads the encoder."""
@@ -46,14 +51,49 @@ class EncoderActor:
 
     def encode(self, texts: list[str]) -> Vector:
         """``(n, dim)`` float32."""
-        return self._encoder.encode_documents(texts)
+        encoder = self._encoder
+        with self._embedding:
+            return encoder.encode_documents(texts)
+
+    def work(self, job: bytes, unit: Unit) -> Done:
+        """Do a unit of a pickled `Job`, with clients of this process's own."""
+        encoder = self._encoder
+        orders, source, store = _opened(job)
+        return Hand(orders, source, _InTurn(encoder, self._embedding), store).work(unit)
+
+
+Job = tuple[Orders, Callable[[], DocumentSource] | None, Callable[[], Store]]
+"""Orders, and what opens source and store on a worker."""
+
+_opening = threading.Lock()
+
+
+def _opened(job: bytes) -> tuple[Orders, DocumentSource | None, Store]:
+    with _opening:  # else two threads open it twice
+        return _open(job)
+
+
+@lru_cache(maxsize=1)
+def _open(job: bytes) -> tuple[Orders, DocumentSource | None, Store]:
+    orders, source, store = pickle.loads(job)  # noqa: S301 (our own)
+    return orders, source and source(), store()
+
+
+class _InTurn:
+    """An encoder that is used by one thread at a time."""
+
+    def __init__(self, encoder: Encoder, lock: threading.Lock) -> None:
+        self._encoder, self._lock = encoder, lock
+        self.space, self.encoding, self.dim = encoder.space, encoder.encoding, encoder.dim
+        self.encode_queries = encoder.encode_queries
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        with self._lock:
+            return self._encoder.encode_documents(texts)
 
 
 class PooledEncoder:
     """Implements ``protocols.BulkEncoder`` on a pool of actors. For one calling thread.
-
-    A call that dies with its worker or machine goes to another one; Ray starts the worker again
-    where there is room, and it is used again once it has loaded its encoder.
 
     Args:
         make: loads an encoder on a worker.
@@ -64,12 +104,18 @@ class PooledEncoder:
     def __init__(
         self, make: Callable[[int], Encoder], local: Encoder, workers: int, cpus: int
     ) -> None:
-        self._make, self._local = make, local
-        self.workers, self._cpus = workers, cpus
-        self._actors: list[Any] = []
-        self._idle: deque[Any] = deque()
-        self._loading: dict[Any, Any] = {}
-        self.lost = 0
+        self._make, self._local, self._cpus = make, local, cpus
+        self.pool = Pool(self._start, self._check, workers, f"{cpus} cores")
+
+    @property
+    def workers(self) -> int:
+        """How many there are."""
+        return self.pool.workers
+
+    @property
+    def lost(self) -> int:
+        """Calls that died with their worker."""
+        return self.pool.lost
 
     @property
     def space(self) -> str:
@@ -99,24 +145,11 @@ class PooledEncoder:
             SpaceMismatch: a worker has another artifact.
             ReindexError: whatever loading the encoder raises there.
         """
-        import ray
-
-        start = ray.remote(max_restarts=-1, max_task_retries=0, num_cpus=self._cpus)(
-            EncoderActor
-        ).remote
-        self._actors = [start(self._make, self._cpus) for _ in range(self.workers)]
-        for actor in self._actors * AHEAD:
-            self._load(actor)
-        self._wait_for_one()
+        self.pool.start()
 
     def close(self) -> None:
         """End the actors."""
-        import ray
-
-        while self._actors:
-            ray.kill(self._actors.pop())
-        self._idle.clear()
-        self._loading.clear()
+        self.pool.close()
 
     def encode_queries(self, texts: Sequence[str]) -> Vector:
         """In this process."""
@@ -129,77 +162,22 @@ class PooledEncoder:
             BuildError: all workers are gone and none came back.
             Exception: whatever the encoder raises on a worker.
         """
-        import ray
-
         out = np.empty((len(texts), self.dim), np.float32)
-        waiting = deque(range(0, len(texts), CHUNK))
-        running: dict[Any, tuple[Any, int]] = {}
-        while waiting or running:
-            self._take_loaded()
-            if not (self._idle or running):
-                self._wait_for_one()
-            while waiting and self._idle:
-                actor, start = self._idle.popleft(), waiting.popleft()
-                call = actor.encode.remote(list(texts[start : start + CHUNK]))
-                running[call] = (actor, start)
-            done, _ = ray.wait(list(running), timeout=1.0)
-            for call in done:
-                actor, start = running.pop(call)
-                rows = self._result(call, actor)
-                if rows is None:
-                    waiting.appendleft(start)
-                else:
-                    out[start : start + CHUNK] = rows
+
+        def call(actor: Any, start: int) -> Any:
+            return actor.encode.remote(list(texts[start : start + CHUNK]))
+
+        starts: Iterator[int | None] = iter(range(0, len(texts), CHUNK))
+        for start, rows in self.pool.each(starts, call, doing="embedding"):
+            out[start : start + CHUNK] = rows
         return out
 
-    def _result(self, call: Any, actor: Any) -> Vector | None:
-        """The vectors, or None where they were lost with their worker or machine."""
+    def _start(self) -> Any:
         import ray
 
-        try:
-            rows: Vector = ray.get(call)
-        except ray.exceptions.RayTaskError as error:
-            raise raised_there(error, "embedding") from error
-        except ray.exceptions.RayError as error:
-            self.lost += 1
-            logger.warning("a worker was lost, its texts go to another: %s", last_line(error))
-            self._load(actor)
-            return None
-        self._idle.append(actor)
-        return rows
-
-    def _load(self, actor: Any) -> None:
-        """Give the actor one more call at a time once it says who it is."""
-        self._loading[actor.identity.remote()] = actor
-
-    def _take_loaded(self, timeout: float = 0.0) -> None:
-        import ray
-
-        if not self._loading:
-            return
-        done, _ = ray.wait(list(self._loading), timeout=timeout)
-        for call in done:
-            actor = self._loading.pop(call)
-            try:
-                found: Identity = ray.get(call)
-            except ray.exceptions.RayTaskError as error:
-                raise raised_there(error, "embedding") from error
-            except ray.exceptions.RayError:
-                self._load(actor)  # it died again, or is not back yet
-                continue
-            self._check(found)
-            self._idle.append(actor)
-
-    def _wait_for_one(self) -> None:
-        until = time.monotonic() + PATIENCE
-        while not self._idle:
-            if time.monotonic() > until:
-                raise BuildError(
-                    f"no worker of the cluster was there for {PATIENCE:.0f} s; each wants "
-                    f"{self._cpus} cores. What was done is kept; run the build again once there "
-                    "are machines."
-                )
-            self._take_loaded(timeout=1.0)
+        options = {"max_restarts": -1, "max_task_retries": 0, "num_cpus": self._cpus}
+        actor = ray.remote(max_concurrency=AHEAD, **options)(EncoderActor)
+        return actor.remote(self._make, self._cpus)
 
     def _check(self, found: Identity) -> None:
         expected = (self.space, self.encoding, self.dim)

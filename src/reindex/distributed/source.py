@@ -79,6 +79,7 @@ class SlicedTable:
 
     def __init__(self, table: SqlSource) -> None:
         self._table = table
+        self.opener = table.elsewhere()
         self.reading = ""
 
     @property

@@ -90,7 +90,7 @@ def _build(
             report = sum_of(
                 one_pass(
                     workspace, using.source(source), using.encoder, built,
-                    job=job, dead=dead, allow_deletes=allow_deletes,
+                    job=job, dead=dead, allow_deletes=allow_deletes, crew=using.crew,
                 )
                 for source in sources_of(workspace, collection)
             )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from reindex.build.hand import Crew
 from reindex.encoder import OnnxEncoder
 from reindex.protocols import DocumentSource, Encoder
 from reindex.workspace import Workspace
@@ -25,11 +26,15 @@ LOCAL = Engine()
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a build embeds with and reads through; ``details`` are recorded with the run."""
+    """What a build embeds with and reads through; ``details`` are recorded with the run.
+
+    ``crew``: embeds and writes elsewhere; None: the build writes.
+    """
 
     encoder: Encoder
     source: Callable[[DocumentSource], DocumentSource]
     details: dict[str, Any]
+    crew: Crew | None = None
 
 
 @contextlib.contextmanager
@@ -49,13 +54,14 @@ def means(
         threads = {"threads": None if tuning is None else asdict(tuning)}
         yield Means(documents, lambda source: source, threads)
         return
-    from reindex.distributed import Cluster, Reading, joined
+    from reindex.distributed import Cluster, Reading, hands, joined
 
     settings = workspace.settings.distributed
     cluster = Cluster(engine.address or settings.address, settings.workers, settings.cpus)
     with joined(cluster, workspace.encoder_maker(encoder), encoder) as pooled:
         details: dict[str, Any] = {"engine": "ray", "workers": pooled.workers}
-        reading = Reading(pooled.workers)
-        yield Means(pooled, reading, details)
+        reading, crew = Reading(pooled.workers), hands(pooled, workspace.store)
+        details["writing"] = "the driver" if crew is None else "the workers"
+        yield Means(pooled, reading, details, crew)
         details["lost_calls"] = pooled.lost
         details["reading"] = reading.how()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reindex.build import BuildReport, Guard, converge
+from reindex.build.hand import Crew
 from reindex.corpus.collection import CollectionSource
 from reindex.corpus.frameworks import stored_text
 from reindex.errors import DataError
@@ -95,12 +96,14 @@ def one_pass(  # noqa: PLR0913 (what identifies the run)
     allow_deletes: bool = False,
     rev: int | None = None,
     careful: bool = False,
+    crew: Crew | None = None,
 ) -> BuildReport:
     """Converge a collection with one source, minding single writes.
 
     Args:
         rev: the run's, unless this pass has its own.
         careful: the collection is live, so what is not as we wrote it stays.
+        crew: embeds and writes elsewhere.
     """
     adopted = Adoptions(workspace.registry).of(built.name) is not None
     guard = Guard(
@@ -122,6 +125,7 @@ def one_pass(  # noqa: PLR0913 (what identifies the run)
             batch_size=_batch_size(workspace, encoder),
             allow_deletes=allow_deletes,
             guard=guard,
+            crew=crew,
             progress=job.progress,
             pace=job.pace,
         )
