@@ -55,6 +55,21 @@ def test_a_long_build_can_be_spread(project: HashWorkspace) -> None:
     assert night.seconds == pytest.approx(12 * 3600, rel=0.01)
 
 
+def test_workers_divide_the_embedding_and_nothing_else(project: HashWorkspace) -> None:
+    made = plan(project, "v1")
+    assert planning._past_one_machine(project, made) == []  # seconds: not worth a cluster
+    made = replace(made, encode_rate=100.0, read_rate=1000.0, seconds=1e5)
+    long = replace(made, documents=10**7, texts=10**7)
+    four, sixteen = planning._past_one_machine(project, long)
+    assert (four.name, four.seconds) == ("on 4 workers", 25_000)
+    assert four.how == "--engine ray: 400 texts/s, each worker as this machine"
+    assert (sixteen.name, sixteen.seconds) == ("on 16 workers", 10_000)
+    assert sixteen.how.endswith("; the driver's 1,000 documents/s decide")
+    throttled, _ = planning._past_one_machine(project, replace(long, throttle=200.0))
+    assert throttled.seconds == 50_000
+    assert throttled.how.endswith("; the throttle decides")
+
+
 def test_what_is_there_costs_nothing(project: HashWorkspace) -> None:
     build(project, "v1", budget=Budget(texts=1_000))
     made = plan(project, "v1")

@@ -27,6 +27,8 @@ from reindex.workspace import Workspace
 SAMPLE, PASS_S, MEASURE_S = 512, 20.0, 5.0
 """Documents in the sample; seconds that reading may take, and measuring the encoder."""
 NIGHT_S = 12 * 3600.0
+WORKERS = (4, 16)
+"""Of a cluster, as examples."""
 SHORT_S = 600.0
 """Builds shorter than this need no advice on how to spread them."""
 
@@ -127,7 +129,11 @@ def plan(workspace: Workspace, name: str) -> BuildPlan:
     return replace(
         made,
         findings=(*findings, *_figures_findings(made)),
-        alternatives=(*_alternatives(made, shape), *_smaller_versions(workspace, made)),
+        alternatives=(
+            *_alternatives(made, shape),
+            *_past_one_machine(workspace, made),
+            *_smaller_versions(workspace, made),
+        ),
     )
 
 
@@ -335,6 +341,24 @@ def _gentler(made: BuildPlan) -> list[Alternative]:
         how = f"reindex throttle {rate}/s"
         found.append(Alternative("over a night, gently", how, _lasts(made, rate)))
     return found
+
+
+def _past_one_machine(workspace: Workspace, made: BuildPlan) -> list[Alternative]:
+    """What workers bring: the hours of embedding are divided, those of reading are not."""
+    if made.seconds <= SHORT_S or workspace.settings.embed.device != "cpu":
+        return []
+    return [_on_workers(made, workers) for workers in WORKERS]
+
+
+def _on_workers(made: BuildPlan, workers: int) -> Alternative:
+    rate = workers * made.encode_rate
+    lasts = _lasts(replace(made, encode_rate=rate), made.throttle)
+    how = f"--engine ray: {rate:,.0f} texts/s, each worker as this machine"
+    if made.documents / made.read_rate >= lasts:
+        how += f"; the driver's {made.read_rate:,.0f} documents/s decide"
+    elif made.throttle and made.throttle < rate:
+        how += "; the throttle decides"
+    return Alternative(f"on {workers} workers", how, lasts)
 
 
 def _smaller_versions(workspace: Workspace, made: BuildPlan) -> list[Alternative]:
