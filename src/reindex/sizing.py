@@ -25,10 +25,11 @@ class Constants:
         read_jsonl_per_s, read_sql_per_s: rows that one reader turns into documents.
         insert_per_s: points that one actor writes where embedding costs nothing.
         unchanged_per_s: documents that one actor reads, hashes and looks up.
+        driver_per_s: documents that one driver takes from the readers and hands out.
         wire_fixed_bytes: of a point on its way to the store (gRPC), beside vectors and payload.
         wire_json_factor: REST instead of gRPC.
         lookup_bytes: of one id asked and answered.
-        seen_bytes: of a document, in its reader's memory: finds duplicate ids.
+        seen_bytes: of a document, in the driver's memory: finds duplicate ids.
         registry_commits_per_s: durable transactions; a single write needs one at least.
         points_per_shard: a shard is moved, rebuilt and recovered as a whole.
     """
@@ -39,6 +40,7 @@ class Constants:
     read_sql_per_s: float = 60_000
     insert_per_s: float = 2_000
     unchanged_per_s: float = 8_200
+    driver_per_s: float = 11_000
     wire_fixed_bytes: float = 474
     wire_json_factor: float = 4.4
     lookup_bytes: float = 536
@@ -105,8 +107,8 @@ class Needs:
     shards: int
     build_network: float
     pass_network: float
-    actor_memory: float
-    actor_disk: float
+    driver_memory: float
+    driver_disk: float
     cost: float
 
 
@@ -115,14 +117,14 @@ def needs(move: Move, constants: Constants | None = None) -> Needs:
     c = constants or Constants()
     n = move.documents
     per_actor = rate_of_an_actor(c)
-    hours = n / (move.actors * per_actor) / 3600
+    hours = n / together_per_s(move.actors * per_actor, c) / 3600
     memory, disk = move.shape.memory, move.shape.disk
     together = move.copies * move.collections
     nodes = nodes_for(move, memory * together, disk * together)
     return Needs(
         per_actor=per_actor,
         build_hours=hours,
-        pass_hours=n / (move.actors * c.unchanged_per_s) / 3600,
+        pass_hours=n / together_per_s(move.actors * c.unchanged_per_s, c) / 3600,
         memory=memory,
         disk=disk,
         total_memory=memory * together,
@@ -131,8 +133,8 @@ def needs(move: Move, constants: Constants | None = None) -> Needs:
         shards=shards_for(n, nodes, c),
         build_network=n * (c.lookup_bytes + move.copies * wire_of_a_point(move, c)),
         pass_network=n * c.lookup_bytes,
-        actor_memory=n / move.actors * c.seen_bytes,
-        actor_disk=n / move.actors * SPILL_BYTES,
+        driver_memory=n * c.seen_bytes,
+        driver_disk=float(n * SPILL_BYTES),
         cost=hours * move.actors * move.actor_price
         + (hours + 24 * move.keep_days) * nodes * move.node_price,
     )
@@ -143,9 +145,26 @@ def rate_of_an_actor(c: Constants) -> float:
     return min(c.encode_per_s * c.build_efficiency, c.insert_per_s, c.read_jsonl_per_s)
 
 
+def together_per_s(actors: float, c: Constants) -> float:
+    """Documents per second of all actors, which one driver feeds."""
+    return min(actors, c.driver_per_s)
+
+
 def actors_for(documents: int, hours: float, constants: Constants | None = None) -> int:
-    """Actors that build a collection within ``hours``."""
-    return math.ceil(documents / (rate_of_an_actor(constants or Constants()) * hours * 3600))
+    """Actors that build a collection within ``hours``.
+
+    Raises:
+        ValueError: no number does, for the driver hands out less.
+    """
+    c = constants or Constants()
+    rate = documents / (hours * 3600)
+    if rate > c.driver_per_s:
+        least = documents / c.driver_per_s / 3600
+        raise ValueError(
+            f"{documents:,} documents take a driver that hands out {c.driver_per_s:,.0f}/s "
+            f"{least:,.1f} hours at least, however many actors there are; expected {hours:,.1f}."
+        )
+    return math.ceil(rate / rate_of_an_actor(c))
 
 
 def wire_of_a_point(move: Move, c: Constants) -> float:

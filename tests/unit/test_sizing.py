@@ -22,6 +22,7 @@ MINE = Constants(
     read_jsonl_per_s=50_000,
     insert_per_s=5_000,
     unchanged_per_s=10_000,
+    driver_per_s=50_000,
     wire_fixed_bytes=300,
     lookup_bytes=500,
     seen_bytes=8,
@@ -37,7 +38,7 @@ def test_the_figures_of_a_move() -> None:
     found = needs(MOVE, MINE)
     assert found.per_actor == 90
     assert found.build_hours == pytest.approx(36e6 / 900 / 3600)
-    assert found.pass_hours == pytest.approx(0.1)
+    assert found.pass_hours == pytest.approx(0.2)  # the driver's 50,000/s, not 100,000
     assert found.memory == pytest.approx(36e6 * 512 * 1.5)
     assert found.disk == MOVE.shape.disk
     assert (found.total_memory, found.total_disk) == (4 * found.memory, 4 * found.disk)
@@ -45,7 +46,7 @@ def test_the_figures_of_a_move() -> None:
     assert found.shards == 4  # at least 3.6, as many on each node
     assert found.build_network == pytest.approx(36e6 * (500 + 2 * (2048 + 300 + 1000)))
     assert found.pass_network == pytest.approx(18e9)
-    assert (found.actor_memory, found.actor_disk) == (28.8e6, 180e6)
+    assert (found.driver_memory, found.driver_disk) == (288e6, 1800e6)
     hours = found.build_hours
     assert found.cost == pytest.approx(hours * 10 * 0.1 + (hours + 24) * 4 * 1.0)
 
@@ -60,6 +61,13 @@ def test_actors_for_a_deadline_meet_it_and_one_less_does_not() -> None:
     actors = actors_for(MOVE.documents, 5.0, MINE)
     assert needs(replace(MOVE, actors=actors), MINE).build_hours <= 5
     assert needs(replace(MOVE, actors=actors - 1), MINE).build_hours > 5
+
+
+def test_past_what_the_driver_hands_out_actors_bring_nothing() -> None:
+    enough, more = (replace(MOVE, actors=actors) for actors in (556, 1000))  # 90/s each
+    assert needs(enough, MINE).build_hours == needs(more, MINE).build_hours == pytest.approx(0.2)
+    with pytest.raises(ValueError, match=r"36,000,000 documents.*0.2 hours at least"):
+        actors_for(MOVE.documents, 0.1, MINE)
 
 
 def test_the_disk_may_decide_how_many_nodes() -> None:

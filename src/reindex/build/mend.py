@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from reindex.build.lookup import hashed
 from reindex.build.plan import Refusal, Target
 from reindex.build.report import Counts
+from reindex.point_ids import point_key
 from reindex.protocols import DocumentSource, RereadableSource, Store, Tombstones
-from reindex.records import Document, PointId, Stamp, point_id
+from reindex.records import Document, PointId, Stamp
 
 
 class Mender:
@@ -56,9 +57,9 @@ class Mender:
 
     def gone(self, stamps: Sequence[Stamp]) -> dict[PointId, Stamp]:
         """Those whose documents the source no longer has, or that a single write deleted."""
-        if not stamps:
+        if not stamps or (self._source is None and self._tombstones is None):
             return {}
-        by_id = {point_id(stamp.id): stamp for stamp in stamps}
+        by_id = {point_key(stamp.id)[0]: stamp for stamp in stamps}
         gone = self._buried(by_id)
         if self._source is not None:
             now = self._source.current([stamp.id for stamp in stamps])
