@@ -15,6 +15,7 @@ from reindex.promotion import flip
 from reindex.retriever import Retriever, Serving
 from reindex.stages.building import build
 from reindex.stages.promoting import promote, rollback
+from reindex.stages.searching import open_retriever
 from reindex.stages.upkeep import history, status
 from reindex.stores.server import ServerStore
 from tests.hash_project import HashWorkspace, encoder_of, hash_project, write_documents
@@ -104,3 +105,34 @@ def test_a_collection_that_is_gone_is_resolved_again_once(project: HashWorkspace
     results = stale.search(TEXTS[1])
     assert (results.version, results[0].id) == ("v2", "d1")
     build(project, "v1")
+
+
+def test_a_canary_answers_its_keys_on_a_server_too(project: HashWorkspace) -> None:
+    retriever = open_retriever(project)
+    assert retriever.search(TEXTS[0], 1, key="a").version == "v1"
+    project.canary("v2", weight=1.0)
+    retriever.wait_until_settled()
+    found = retriever.search(TEXTS[0], 1, key="a")
+    assert (found.version, found[0].payload["text"]) == ("v2", TEXTS[0])
+    project.canary(weight=0.0)
+    retriever.wait_until_settled()  # the weight is read every lease_ttl, or now
+    assert retriever.search(TEXTS[0], 1, key="a").version == "v1"
+    retriever.shadow.wait()
+    standing = project.canary_standing()
+    assert standing is not None
+    assert [item.side for item in standing.sides] == ["live", "candidate", "shadow"]
+
+
+def test_a_candidate_that_is_dropped_on_the_server_costs_no_answer(project: HashWorkspace) -> None:
+    retriever = open_retriever(project)
+    project.canary("v2", weight=1.0)
+    retriever.wait_until_settled()
+    project.store.drop(project.settings.collection("v2"))
+    for _ in range(3):
+        assert retriever.search(TEXTS[0], 1, key="a").version == "v1"
+    assert retriever.health() == "degraded"
+    project.end_canary()
+    retriever.wait_until_settled()
+    assert retriever.search(TEXTS[0], 1, key="a").version == "v1"
+    assert retriever.health() == "ready"
+    build(project, "v2")

@@ -67,7 +67,9 @@ class WatchSettings(Section):
     min_searches: Positive = Field(
         20, description="Fewer queries or searches than this say nothing in a round."
     )
-    max_errors: Share = Field(0.02, description="Share of searches that may fail.")
+    max_errors: Share = Field(
+        0.02, description="By how much the share of searches that fail may grow."
+    )
     max_empty_rise: Share = Field(
         0.05, description="By how much the share of searches that find nothing may grow."
     )

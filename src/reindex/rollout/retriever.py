@@ -5,7 +5,6 @@ While no canary runs it is a `Retriever` whose searches are recorded.
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -18,28 +17,11 @@ from reindex.records import Condition, Hit
 from reindex.registry.canaries import Canary
 from reindex.registry.interactions import Feedback, Search
 from reindex.retriever import Health, Lease, Loader, Request, Resolver, Results, Retriever, Side
-from reindex.rollout.assignment import takes_part
 from reindex.rollout.feedback import checked_feedback
 from reindex.rollout.interleaving import interleave
 from reindex.rollout.recorder import Recorder
 from reindex.rollout.shadow import Shadow
-
-AGAIN_S = 10.0
-"""Seconds after which a candidate that could not be loaded is tried again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A canary whose pair is loaded here, so that it takes part."""
-
-    canary: Canary
-    lease: Lease
-
-    def side_of(self, key: str) -> Side:
-        """What a key's answers count for."""
-        if not takes_part(self.canary.experiment, key, self.canary.weight):
-            return "live"
-        return "candidate" if self.canary.mode == "split" else "interleaved"
+from reindex.rollout.trials import Trial, Trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +48,8 @@ class RollingRetriever(Retriever):
     ) -> None:  # fmt: skip
         """As `Retriever`; ``canary`` reads the one that runs, ``recorder`` None records nothing."""
         super().__init__(store, resolve, load, lease_ttl=lease_ttl)
-        self._read_canary, self._recorder = canary, recorder
-        self._canary: Canary | None = None
-        self._canary_read_at = float("-inf")
-        self._candidate: Lease | None = None
-        self._loading: threading.Thread | None = None
-        self._candidate_error: str | None = None
-        self._failed_at = float("-inf")
+        self._recorder = recorder
+        self._trials = Trials(canary, self._open, every=0.0 if store.local else lease_ttl)
         self.shadow = Shadow()
 
     # -- searching
@@ -95,7 +72,7 @@ class RollingRetriever(Retriever):
         request = Request(queries, k, offset, where, exact)
         unit = key if key is not None else "\n".join(queries)
         lease = self.lease()
-        trial = self._trial(lease)
+        trial = self._trials.current(lease)
         side: Side = trial.side_of(unit) if trial else "live"
         began = time.perf_counter()
         try:
@@ -118,9 +95,10 @@ class RollingRetriever(Retriever):
             if side == "candidate":
                 return Answered(self._search(trial.lease, request))
             return self._interleaved(lease, trial, request, unit)
-        except ReindexError as error:  # the candidate's fault is no reason for a user to wait
+        except Exception as error:  # the candidate's fault is no reason to fail a user
             if isinstance(error, CollectionNotFound):
-                self._forget_candidate(str(error))
+                self._leases.pop(trial.canary.collection, None)
+                self._trials.drop(str(error))
             return Answered(self._answer(lease, request), str(error) or type(error).__name__)
 
     def _interleaved(self, lease: Lease, trial: Trial, request: Request, unit: str) -> Answered:
@@ -146,8 +124,8 @@ class RollingRetriever(Retriever):
             try:
                 found = self._search(trial.lease, request)
                 error = None
-            except ReindexError as failed:
-                found, error = [], str(failed)
+            except Exception as failed:
+                found, error = [], str(failed) or type(failed).__name__
             taken = (time.perf_counter() - began) * 1000 / max(1, len(request.queries))
             for number, (query, live) in enumerate(zip(request.queries, answered, strict=True)):
                 hits = found[number].hits if found else ()
@@ -169,71 +147,23 @@ class RollingRetriever(Retriever):
             self._leases.pop(collection, None)
             raise
 
-    # -- the canary
-
-    def _trial(self, lease: Lease) -> Trial | None:
-        """The canary that runs beside this pair, once its own is loaded."""
-        canary = self._running()
-        if canary is None or canary.live_collection != lease.collection:
-            return None
-        candidate = self._candidate
-        if candidate is None or candidate.collection != canary.collection:
-            self._load_candidate(canary)
-            return None
-        return Trial(canary, candidate)
-
-    def _running(self) -> Canary | None:
-        """The canary, read at every request of a local store, else as often as the alias."""
-        age = time.monotonic() - self._canary_read_at
-        if self._store.local or age > self._ttl:
-            with suppress(Exception):  # what was read last counts: no search fails for this
-                self._canary = self._read_canary()
-                self._canary_read_at = time.monotonic()
-        return self._canary
-
-    def _load_candidate(self, canary: Canary) -> None:
-        if time.monotonic() - self._failed_at < AGAIN_S:
-            return
-        with self._lock:
-            if self._loading is None:
-                self._loading = threading.Thread(
-                    target=self._load_pair, args=(canary,), name="reindex-canary", daemon=True
-                )
-                self._loading.start()
-
-    def _load_pair(self, canary: Canary) -> None:
-        try:
-            self._candidate, self._candidate_error = self._open(canary.collection), None
-        except Exception as error:
-            self._candidate_error = f"The canary {canary.version} is not served: {error}"
-            self._failed_at = time.monotonic()
-        finally:
-            self._loading = None
-
-    def _forget_candidate(self, why: str) -> None:
-        lease, self._candidate = self._candidate, None
-        if lease is not None:
-            self._leases.pop(lease.collection, None)
-        self._candidate_error, self._failed_at = why, time.monotonic()
+    # -- how it stands
 
     def health(self) -> Health:
         """As `Retriever.health`; ``degraded`` also where a canary's pair cannot be loaded."""
         found = super().health()
-        return "degraded" if found == "ready" and self._candidate_error else found
+        return "degraded" if found == "ready" and self._trials.error else found
 
     @property
     def last_error(self) -> str | None:
         """Why the new target or the canary could not be loaded, if one could not."""
-        return self._last_error or self._candidate_error
+        return self._last_error or self._trials.error
 
     def wait_until_settled(self, timeout: float | None = None) -> None:
         """Wait until no new pair is being loaded, a canary's neither."""
         super().wait_until_settled(timeout)
         with suppress(ReindexError):
-            self._trial(self.lease())
-        loading = self._loading
-        if loading is not None:
-            loading.join(timeout)
+            self._trials.settle(self.lease(), timeout)
 
     # -- what is recorded
 

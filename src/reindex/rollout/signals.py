@@ -61,6 +61,11 @@ class Traffic:
     latencies_ms: tuple[float, ...] = ()
 
     @property
+    def error_share(self) -> float:
+        """Callers' mistakes count as well: they are as frequent before as after a flip."""
+        return self.errors / max(1, self.searches)
+
+    @property
     def empty_share(self) -> float:
         """Of the answered ones."""
         return self.empty / max(1, self.searches - self.errors)
@@ -120,7 +125,7 @@ def traffic_signals(
     """
     if seen.searches < limits.min_searches:
         return []
-    found = [_errors("searches: errors", seen.searches, seen.errors, limits)]
+    found = [_errors("searches: errors", seen.searches, seen.errors, limits, before.error_share)]
     answered = seen.searches - seen.errors
     if answered < limits.min_searches:
         return found
@@ -156,10 +161,12 @@ def feedback_signal(
     )  # fmt: skip
 
 
-def _errors(name: str, asked: int, failed: int, limits: WatchSettings) -> Signal:
-    share = failed / asked
-    reason = f"{failed:,} of {asked:,} failed"
-    return Signal(name, share, None, limits.max_errors, asked, share > limits.max_errors, reason)
+def _errors(
+    name: str, asked: int, failed: int, limits: WatchSettings, before: float = 0.0
+) -> Signal:
+    share, limit = failed / asked, before + limits.max_errors
+    reason = f"{failed:,} of {asked:,} failed, {before:.1%} before"
+    return Signal(name, share, before, limit, asked, share > limit, reason)
 
 
 def _empty(name: str, share: float, before: float, observed: int, limits: WatchSettings) -> Signal:
