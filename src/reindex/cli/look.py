@@ -10,6 +10,7 @@ import click
 from reindex.cli.app import json_option, main, with_project
 from reindex.cli.operate import describe
 from reindex.cli.output import emit_json, moment, table
+from reindex.cli.rollout import describe as describe_canary
 
 if TYPE_CHECKING:
     from reindex.project import Project
@@ -59,6 +60,8 @@ def show_status(project: Project, found: Status) -> None:
     if found.throttle is not None:
         rate, who = found.throttle.per_second, found.throttle.who
         click.echo(f"throttle: {rate:,.4g} documents/s, set by {who}")
+    if found.canary is not None:
+        click.echo(describe_canary(found.canary))
     show_single_writes(found)
     for difference in found.differences:
         click.secho(f"differs: {difference}", fg="yellow")

@@ -6,7 +6,7 @@ be asked while another process holds the embedded store.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from reindex.config import GateSettings
 from reindex.evaluation.compare import Comparison
@@ -36,19 +36,21 @@ def decide(
     collection: str,
     live: str | None,
     unstamped: int | None = None,
+    more: Sequence[Figure] = (),
 ) -> GateDecision:
     """Hold a version's collection against the gate.
 
     ``live`` is the collection that the alias points at now; None means that there is none yet, so
     that there is nothing to compare against and only coverage counts. ``unstamped`` are points
-    of it that other clients wrote; None where that does not matter or cannot be told.
+    of it that other clients wrote; None where that does not matter or cannot be told. ``more``
+    are figures from elsewhere, such as a canary's.
     """
     built = registry.collection(collection)
     if built is None:
         missing = Condition("built", "fail", "no collection", f"`reindex build {version}` first")
         return GateDecision(version, collection, live, None, (missing,))
     stored = None if live is None else _latest(registry, built, live)
-    known = _known(registry, built, live, unstamped, stored)
+    known = _known(registry, built, live, unstamped, stored, more)
     if live is None:
         first = Condition("comparison", "pass", "first version, nothing is live", "no comparison")
         asked = (*default_conditions(gate, known), first)
@@ -67,14 +69,18 @@ def decide(
 
 
 def known_figures(
-    registry: Registry, collection: str, live: str | None, unstamped: int | None = None
+    registry: Registry,
+    collection: str,
+    live: str | None,
+    unstamped: int | None = None,
+    more: Sequence[Figure] = (),
 ) -> Mapping[str, Figure]:
     """All that the gate may ask of a collection, by name; see `decide` for the arguments."""
     built = registry.collection(collection)
     if built is None:
         return {}
     stored = None if live is None else _latest(registry, built, live)
-    return _known(registry, built, live, unstamped, stored)
+    return _known(registry, built, live, unstamped, stored, more)
 
 
 def _known(
@@ -83,8 +89,9 @@ def _known(
     live: str | None,
     unstamped: int | None,
     stored: StoredComparison | None,
+    more: Sequence[Figure],
 ) -> Mapping[str, Figure]:
-    facts = [*build_facts(built), *(live_facts(live, unstamped) if live else ())]
+    facts = [*build_facts(built), *(live_facts(live, unstamped) if live else ()), *more]
     if stored is None:
         return {figure.name: figure for figure in facts}
     comparison = Comparison.from_dict(stored.result)

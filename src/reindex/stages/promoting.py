@@ -22,6 +22,7 @@ from reindex.stages.baselines import keep_baseline
 from reindex.stages.building import build
 from reindex.stages.cutover import cut_over, finish_sweeps, flip_now
 from reindex.stages.repairing import other_writers
+from reindex.stages.rolling_out import canary_figures
 from reindex.stages.supervision import Job, alias_lock, collection_lock, supervised
 from reindex.workspace import Workspace
 
@@ -76,7 +77,8 @@ def figures(workspace: Workspace, name: str) -> list[Figure]:
         judged = workspace.registry.comparisons(collection)
         live = judged[0].live_collection if judged else None
     others = other_writers(workspace, live)
-    return list(known_figures(workspace.registry, collection, live, others).values())
+    more = canary_figures(workspace, name)
+    return list(known_figures(workspace.registry, collection, live, others, more).values())
 
 
 def _promote(workspace: Workspace, job: Job, name: str, *, force: bool, reason: str) -> Promoted:
@@ -115,6 +117,7 @@ def _decide(workspace: Workspace, name: str, collection: str) -> GateDecision:
             collection=collection,
             live=live,
             unstamped=other_writers(workspace, live),
+            more=canary_figures(workspace, name),
         )
     if _unswept(workspace, collection) is None:
         raise PromotionRefused(

@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 
 from reindex.errors import CanaryRefused
+from reindex.evaluation.figure import Figure
 from reindex.owner.jobs import job
 from reindex.promotion import operator
 from reindex.registry.canaries import Canaries, Canary, Mode
@@ -114,3 +115,31 @@ def standing(workspace: Workspace) -> Standing | None:
         return stand(
             found, canaries.phases(found.id), interactions, workspace.settings.rollout, time.time()
         )
+
+
+def canary_figures(workspace: Workspace, version: str) -> list[Figure]:
+    """What the last canary has shown of a version, for the gate; nothing where it was another's."""
+    last = Canaries(workspace.registry).last(workspace.settings.alias)
+    if last is None or last.version != version:
+        return []
+    found = standing(workspace)
+    assert found is not None
+    figures = [Figure("canary.keys", found.counted, "count", "Keys whose window has closed.")]
+    level, apart, preferred = (
+        1 - workspace.settings.rollout.alpha,
+        found.difference,
+        found.preference,
+    )
+    if apart is not None and apart.estimate is not None:
+        figures.append(Figure(
+            "canary.success.difference", apart.estimate, "%",
+            "Success per key of the canary, candidate minus live.",
+            low=apart.low, high=apart.high, confidence=level, signed=True,
+        ))  # fmt: skip
+    if preferred is not None and preferred.share is not None:
+        figures.append(Figure(
+            "canary.preferred", preferred.share, "%",
+            "Share of the keys with a preference that prefer the candidate's results.",
+            low=preferred.low, high=preferred.high, confidence=level,
+        ))  # fmt: skip
+    return figures

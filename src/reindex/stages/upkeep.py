@@ -11,7 +11,7 @@ from reindex.indexing.apply import write_targets
 from reindex.owner.jobs import job
 from reindex.promotion import latest_done, previous_collection, reconcile
 from reindex.registry.adoptions import Adoptions
-from reindex.registry.canaries import Canaries
+from reindex.registry.canaries import Canaries, Canary
 from reindex.registry.control import Control, RunningRun, Throttle
 from reindex.registry.journal import Backlog, WriteTarget
 from reindex.registry.ledger import BuiltCollection, Promotion
@@ -57,6 +57,7 @@ class Status:
     write_targets: tuple[WriteTarget, ...]
     owed: tuple[Backlog, ...]
     sweeps: tuple[Sweep, ...]
+    canary: Canary | None = None
 
 
 def status(workspace: Workspace) -> Status:
@@ -85,6 +86,7 @@ def status(workspace: Workspace) -> Status:
         tuple(item for item in write_targets(workspace) if item.collection != live),
         tuple(workspace.journal.backlog()),
         tuple(Sweeps(registry).open()),
+        Canaries(registry).running(alias),
     )
 
 
