@@ -126,6 +126,7 @@ def test_from_a_query_log_to_a_verdict(
     assert found["queries"] == 8
     assert found["verdict"] in ("pass", "fail", "inconclusive")
     assert found["agreement"]["queries"] == 8
+    assert any("were pooled where two versions differ (8 of" in line for line in found["warnings"])
 
 
 def test_pools_in_the_config_are_judged_by_and_stay_out_of_training(

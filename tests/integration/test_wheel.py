@@ -34,6 +34,8 @@ def test_the_wheel_ships_migrations_and_opens_a_registry(tmp_path: Path) -> None
         names = set(archive.namelist())
         archive.extractall(unpacked)
     assert {"reindex/py.typed", "reindex/migrations/0001_initial.sql"} <= names
+    templates = {f"reindex/report/templates/report.{ending}" for ending in ("html", "css")}
+    assert templates <= names
     sources = {
         str(file.relative_to(ROOT / "src")) for file in (ROOT / "src" / "reindex").rglob("*.py")
     }

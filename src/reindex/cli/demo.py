@@ -57,7 +57,8 @@ def run_demo(folder: Path, *, documents: int, pairs: int) -> None:
             _flips(demo, project)
     program = "reindex" if shutil.which("reindex") else sys.argv[0]
     click.secho(f"\nDone in {time.perf_counter() - started:.0f} s. Now try:", bold=True)
-    for words in (f'search "{QUESTION}"', 'search "solve a linear system"', "status", "history"):
+    for words in (f'search "{QUESTION}"', 'search "solve a linear system"', "status", "history",
+                  "report v2"):  # fmt: skip
         click.echo(f"  {program} -c {folder} {words}")
 
 

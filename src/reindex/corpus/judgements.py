@@ -17,7 +17,7 @@ from reindex.records import Judgements, Qrels, Query
 
 _Judgement = tuple[str, str, str]
 _Splitter = Callable[[str], _Judgement | None]
-_OWN = ("_id", "text", "group", "metadata")
+_OWN = ("_id", "text", "group", "metadata", "documents", "judged")
 
 
 def read_queries(path: Path) -> list[Query]:

@@ -142,12 +142,25 @@ def pool_judgements(path: Path) -> Judgements:
     given = read_qrels(answers) if answers.exists() else {}
     qrels = {query.id: {**query.judged, **by_hand(query), **given.get(query.id, {})}
              for query in queries}  # fmt: skip
-    return Judgements(tuple(Query(query.id, query.text, query.group) for query in queries), qrels)
+    made = (Query(q.id, q.text, q.group, {"pooled": q.note} if q.note else {}) for q in queries)
+    return Judgements(tuple(made), qrels)
 
 
 def by_hand(query: PooledQuery) -> dict[str, int]:
     """The grades that somebody wrote into the pool itself."""
     return {item.id: item.grade for item in query.documents if item.grade is not None}
+
+
+def pool_warnings(queries: Sequence[Query]) -> tuple[str, ...]:
+    """What a reader of figures must know where judged queries were pooled, not drawn."""
+    pooled = [query for query in queries if query.metadata.get("pooled")]
+    if not pooled:
+        return ()
+    share = "All" if len(pooled) == len(queries) else f"{len(pooled):,} of the {len(queries):,}"
+    return (
+        f"{share} judged queries were pooled where two versions differ "
+        f"({pooled[0].metadata['pooled']}): the change is the change there, not over all queries.",
+    )
 
 
 def with_pools(base: Judgements | None, pools: Sequence[Path]) -> Judgements | None:

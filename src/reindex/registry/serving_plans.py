@@ -69,6 +69,15 @@ class ServingPlans:
         ).fetchone()
         return None if row is None else ServingPlan(*row)
 
+    def front_of(self, collection: str) -> dict[str, Any] | None:
+        """What was measured before the present plan was frozen, as `freeze` got it."""
+        if self.of(collection) is None:
+            return None
+        row = self._registry.execute(
+            "SELECT front FROM serving_plans WHERE collection = ?", [collection]
+        ).fetchone()
+        return None if row is None else dict(json.loads(row[0]))
+
     def freeze(self, plan: ServingPlan, front: Any) -> ServingPlan:
         """Search the collection by ``plan`` from now on; ``front`` is kept as the evidence."""
         with self._registry.transaction():

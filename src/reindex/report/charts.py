@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reindex.evaluation.agreement import Agreement
+from reindex.evaluation.front import Front, FrontPoint
 from reindex.evaluation.results import Comparison, SubsetReport
 from reindex.evaluation.results_steps import Steps
 from reindex.evaluation.statistics import percent
@@ -116,6 +117,46 @@ def by_latency(c: Comparison) -> str:
         chart.path([(latency.p50_ms, recall), (latency.p95_ms, recall)], f"line {side} thin")
         chart.dot(latency.p50_ms, recall, side, square=side == "live")
     return chart.svg()
+
+
+def by_front(front: Front) -> str:
+    """The measured ways of searching a collection, the best of them as a line, and the chosen."""
+    points = sorted(
+        (point.p50_ms, point.recall) for point in front.points if point.p50_ms is not None
+    )
+    if not points or front.chosen.p50_ms is None:
+        return ""
+    best: list[tuple[float, float]] = []
+    for time, recall in points:
+        if not best or recall > best[-1][1]:
+            best.append((time, recall))
+    chart = Chart(
+        Axis.around([time for time, _ in points], lambda value: f"{value:g}",
+                    "ms per search, median"),
+        Axis.around([*(recall for _, recall in points), front.target], number3,
+                    f"share of exact search’s first {front.k}"),
+        "Serving plan",
+        f"{len(points)} ways were measured; {_way(front.chosen)} reaches {front.chosen.recall:.4f} "
+        f"in {front.chosen.p50_ms:.2f} ms, the target is {front.target:g}.",
+    )  # fmt: skip
+    chart.frame()
+    chart.line(chart.at(chart.x.low, front.target), chart.at(chart.x.high, front.target), "target")
+    chart.path(best, "line live thin")
+    for time, recall in points:
+        chart.dot(time, recall, "live")
+    chart.dot(front.chosen.p50_ms, front.chosen.recall, "candidate")
+    return chart.svg()
+
+
+def _way(point: FrontPoint) -> str:
+    if point.prefix_dim is None:
+        return "searching full vectors at once"
+    return f"oversampling {point.oversampling} on {point.prefix_dim} dimensions"
+
+
+def number3(value: float) -> str:
+    """``0.985``."""
+    return f"{value:.3f}"
 
 
 def by_step(steps: Steps) -> str:

@@ -11,17 +11,19 @@ from reindex import __version__
 from reindex.config import Settings
 from reindex.errors import ComparisonError
 from reindex.evaluation.figure import Figure
+from reindex.evaluation.front import Front
 from reindex.evaluation.results import Comparison
 from reindex.evaluation.results_queries import Results
 from reindex.evaluation.unjudged import NOT_JUDGED, UnjudgedComparison
 from reindex.gate import Condition, GateDecision, decide, known_figures
 from reindex.measures import LABELS, label
-from reindex.plain import to_plain
+from reindex.plain import from_plain, to_plain
 from reindex.promotion import latest_done
 from reindex.registry import Registry
 from reindex.registry.catalog import RegistryCatalog
 from reindex.registry.ledger import BuiltCollection, Promotion, StoredComparison, Version
 from reindex.registry.result_book import ResultBook
+from reindex.registry.serving_plans import ServingPlans
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class Report:
     """All that is known of a version's comparison with what is, or was, live.
 
     ``flip`` is the promotion that followed; the gate's conditions are then those that it was
-    decided by. ``lineage`` goes from the version to the one it was trained from, and on.
+    decided by. ``lineage`` goes from the version to the one it was trained from, and on. ``front``
+    is what was measured for the serving plan, where there is one.
     """
 
     project: str
@@ -63,6 +66,7 @@ class Report:
     figures: tuple[Figure, ...]
     lineage: tuple[Version, ...]
     collection: BuiltCollection | None
+    front: Front | None = None
 
     @property
     def verdict(self) -> str:
@@ -145,7 +149,14 @@ def gather(
         figures=tuple(known_figures(registry, collection, live).values()),
         lineage=lineage,
         collection=registry.collection(collection),
+        front=_front(registry, collection),
     )
+
+
+def _front(registry: Registry, collection: str) -> Front | None:
+    """The ways of searching that were measured before the serving plan was frozen."""
+    found = ServingPlans(registry).front_of(collection)
+    return None if found is None else from_plain(Front, found)
 
 
 def _newest(found: Iterable[StoredComparison], against: str | None) -> StoredComparison | None:

@@ -104,7 +104,7 @@ def _context(report: Report) -> dict[str, Any]:
         "shown": shown,
         "agreement": agreement,
         "quantiles": [percent(share, sign=False).replace(".0", "") for share in QUANTILES],
-        "charts": _charts(comparison, agreement),
+        "charts": _charts(report, comparison, agreement),
         "metrics": _metrics(comparison) if comparison else [],
         "wordings": list(_wordings(comparison)) if comparison else [],
         "slices": _slices(report.figures, comparison.metric) if comparison else [],
@@ -115,7 +115,9 @@ def _context(report: Report) -> dict[str, Any]:
     }
 
 
-def _charts(comparison: Comparison | None, agreement: Agreement | None) -> dict[str, Markup]:
+def _charts(
+    report: Report, comparison: Comparison | None, agreement: Agreement | None
+) -> dict[str, Markup]:
     drawn = {"scores": charts.scores(agreement)} if agreement else {}
     if comparison is not None:
         drawn["per_query"] = charts.per_query(comparison)
@@ -124,6 +126,8 @@ def _charts(comparison: Comparison | None, agreement: Agreement | None) -> dict[
             drawn["dimensions"] = charts.by_dimension(comparison.subset, comparison.k)
         if comparison.steps is not None:
             drawn["steps"] = charts.by_step(comparison.steps)
+    if report.front is not None:
+        drawn["front"] = charts.by_front(report.front)
     return {name: Markup(svg) for name, svg in drawn.items() if svg}  # noqa: S704 (escaped there)
 
 

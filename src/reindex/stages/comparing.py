@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from reindex.corpus.dead_letters import IgnoredLetters
+from reindex.corpus.pools import pool_warnings
 from reindex.errors import ComparisonError
 from reindex.evaluation.compare import Comparison, Side, compare
 from reindex.evaluation.family import as_family
@@ -65,7 +66,8 @@ def _compared(
                 progress=job.progress,
                 searched=searched,
             )
-            found.append(_with_texts(workspace, result))
+            warnings = (*result.warnings, *pool_warnings(judgements.queries))
+            found.append(_with_texts(workspace, replace(result, warnings=warnings)))
         recorded = [
             (_record(workspace, *pair, judgements, result), result)
             for pair, result in zip(
