@@ -20,7 +20,12 @@ from tests.help_centre import compared  # noqa: E402
 from reindex.report.files import write_page  # noqa: E402
 
 NOTE = "Made-up articles and questions: they show the page, not how well a model does."
-PICTURES = (("report-light", "light"), ("report-dark", "dark"))
+PICTURES = (("report-light", "light", "header"), ("report-dark", "dark", ".charts"),
+            ("report-examples", "light", ".examples"))  # fmt: skip
+"""File, colour scheme, and the part of the page that the picture begins at."""
+
+
+HEIGHTS = {"header": 1305, ".charts": 740, ".examples": 640}
 
 
 def main() -> None:
@@ -32,9 +37,10 @@ def main() -> None:
         with compared(project, note=NOTE) as made:
             write_page(made.report("v2"), page)
         with browser() as opened:
-            for name, scheme in PICTURES:
+            for name, scheme, part in PICTURES:
                 opened.open(page, width=1180, scheme=scheme)
-                opened.resize(1180, 1500)
+                opened.resize(1180, HEIGHTS[part])
+                opened.evaluate(f"document.querySelector({part!r}).scrollIntoView()")
                 (DOCS / f"{name}.png").write_bytes(opened.screenshot())
 
 

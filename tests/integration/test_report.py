@@ -18,7 +18,7 @@ from reindex.report.junit import junit
 from reindex.report.page import render
 from tests.copying import copy_project
 from tests.hash_project import HashWorkspace, hash_project, write_documents
-from tests.help_centre import HelpProject, compared
+from tests.help_centre import HelpProject
 
 HOSTILE = (
     "<script>fetch('http://evil.example/')</script>",
@@ -28,11 +28,9 @@ HOSTILE = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("help")
-    compared(folder).close()
-    return folder
+@pytest.fixture
+def made(help_centre: Path) -> Path:
+    return help_centre
 
 
 @pytest.fixture
@@ -62,7 +60,8 @@ def test_the_page_holds_every_part(project: HelpProject) -> None:
     page = render(project.report("v2"))
     for part in (
         "<h2>Gate</h2>", "<h2>Metrics</h2>", "<h2>Biggest wins</h2>", "<h2>Biggest losses</h2>",
-        "<h2>Agreement with live</h2>", "<h2>Lineage</h2>", "Difference per query",
+        "<h2>Serving plan</h2>", "<h2>Slices</h2>", "<h2>Agreement with live</h2>",
+        "<h2>Lineage</h2>", "Difference per query",
         "Recall by dimension", "Recall and latency", "Where the change comes from",
         "Where the scores lie", "help-centre--v2", "learning_rate", "v1: base, from all-words",
     ):  # fmt: skip

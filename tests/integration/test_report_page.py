@@ -12,7 +12,8 @@ import pytest
 from reindex.corpus.judgements import read_query_texts
 from reindex.report.files import write_page
 from tests.browser import Browser, browser, find_browser
-from tests.help_centre import compared
+from tests.copying import copy_project
+from tests.help_centre import HelpProject
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="needs Chromium (or Chrome)")
 
@@ -21,14 +22,13 @@ HEADINGS = "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(e => +e.tagN
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def pages(tmp_path_factory: pytest.TempPathFactory, help_centre: Path) -> dict[str, Path]:
     """A judged and an unjudged report."""
     folder = tmp_path_factory.mktemp("pages")
-    (folder / "project").mkdir()
     long = "https://example.invalid/" + "very-long-word-without-a-break" * 12
     log = folder / "log.txt"
     log.write_text(f"How do I get rid of my bill?\n{long}\nHow do I send my plan?\n")
-    with compared(folder / "project", note=f"Made up. {long}") as project:
+    with HelpProject.open(copy_project(help_centre, folder / "project")) as project:
         write_page(project.report("v2"), folder / "judged.html")
         project.registry.execute("DELETE FROM comparison_scores")
         project.registry.execute("DELETE FROM comparison_results")

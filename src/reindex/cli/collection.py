@@ -194,5 +194,6 @@ def show_comparison(
 
     render_comparison(comparison, Console())
     click.echo(f"Comparison {stored.id}. This judged set was used {uses} time(s) so far.")
+    click.echo(f"On a page, with results side by side: reindex report {stored.candidate}")
     if stored.leaked:
         click.echo(f"{stored.leaked} judged queries are in {stored.candidate}'s training data!")

@@ -132,7 +132,7 @@ def by_front(front: Front) -> str:
             best.append((time, recall))
     chart = Chart(
         Axis.around([time for time, _ in points], lambda value: f"{value:g}",
-                    "ms per search, median"),
+                    "ms per search, median", zero=True),
         Axis.around([*(recall for _, recall in points), front.target], number3,
                     f"share of exact search’s first {front.k}"),
         "Serving plan",

@@ -1,0 +1,17 @@
+"""What several modules need and takes seconds to make; copy it before you write into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.help_centre import compared
+
+
+@pytest.fixture(scope="session")
+def help_centre(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a project with v2 compared to v1, which is live; see `tests.help_centre`."""
+    folder = tmp_path_factory.mktemp("help-centre")
+    compared(folder, note=f"Made up. {'very-long-word-without-a-break' * 12}").close()
+    return folder
