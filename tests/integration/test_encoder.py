@@ -15,7 +15,7 @@ from reindex.artifact import Probes, load_manifest
 from reindex.config import Settings
 from reindex.encoder import OnnxEncoder
 from reindex.encoder.runtime import TextTokenizer
-from reindex.encoder.tuning import confirm_threads
+from reindex.encoder.tuning import confirm_threads, faster
 from reindex.errors import ArtifactError, ProbeMismatch
 from reindex.workspace import Workspace
 from tests.model_fixtures import (  # noqa: F401
@@ -112,8 +112,7 @@ def test_tuning_measures_both_ways_and_changes_no_vector(
     with OnnxEncoder(minilm_artifact, threads=2) as encoder:
         report = confirm_threads(encoder, seconds=0.3)
         assert min(report.one_each, report.together) > 0
-        best = max(("one_each", "together"), key=lambda way: getattr(report, way))
-        assert report.chosen == best
+        assert report.chosen == faster(report.one_each, report.together)
         found = encoder.encode_documents(TEXTS)
     np.testing.assert_allclose(found, [alone[text] for text in TEXTS], atol=1e-6)
 

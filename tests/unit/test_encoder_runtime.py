@@ -7,6 +7,7 @@ import pytest
 
 from reindex.encoder import truncate
 from reindex.encoder.runtime import POOLING, MemoryBudget, available_cores, cpu_name, unit
+from reindex.encoder.tuning import faster
 
 TOKENS = np.array([[1, 0], [0, 1], [0, 3]], dtype=np.float32)
 
@@ -76,3 +77,13 @@ def test_the_budget_is_given_back_after_an_error() -> None:
         raise ValueError("inside")
     with budget.hold(10):
         pass
+
+
+@pytest.mark.parametrize(
+    ("one_each", "together", "expected"),
+    [(100, 90, "one_each"), (100, 105, "one_each"), (100, 120, "together")],
+)
+def test_one_text_on_all_cores_must_be_clearly_faster(
+    one_each: float, together: float, expected: str
+) -> None:
+    assert faster(one_each, together) == expected

@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 
 _LENGTHS = (250, 180, 120, 80, 180, 120, 250, 60)
 """Words per text of the measurement: passages, as bulk work brings them."""
+_CLEARLY = 1.1
+"""How much faster one text on all cores must be: its threads wait for each other, spinning, at
+every operator, so whatever else runs on a core, then or later, costs it far more."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadReport:
     """Texts per second of the two exact ways, and the one that the encoder uses from now on.
 
-    ``one_each``: one text per core, ``together``: one text at a time on all cores.
+    ``one_each``: one text per core, ``together``: one text at a time on all cores. Rates are those
+    of the best round, the one that was disturbed least.
     """
 
     threads: int
@@ -39,7 +43,9 @@ def confirm_threads(
 ) -> ThreadReport:
     """Measure both ways for about ``seconds`` in all, and let ``encoder`` take the faster one.
 
-    Both embed one text per call, so the vectors are the same. With one core there is one way.
+    In turns, so that a busy machine slows both; one text per core, unless the other way is clearly
+    faster. Both embed one text per call, so the vectors are the same. With one core there is one
+    way.
     """
     if encoder.threads == 1:
         return ThreadReport(1, 0.0, 0.0, "one_each")
@@ -50,20 +56,24 @@ def confirm_threads(
         "together": (open_session(encoder.file, encoder.threads), 1),
     }
     rates = dict.fromkeys(ways, 0.0)
-    for name, (session, callers) in ways.items():
-        encoder.use_session(session, callers)
-        rates[name] = _rate(encoder, sample, seconds / len(ways))
-    chosen = max(rates, key=lambda name: rates[name])
+    start = time.perf_counter()
+    while not all(rates.values()) or time.perf_counter() - start < seconds:
+        for name, way in ways.items():
+            encoder.use_session(*way)
+            rates[name] = max(rates[name], _rate(encoder, sample))
+    chosen = faster(**rates)
     encoder.use_session(*ways[chosen])
     return ThreadReport(encoder.threads, rates["one_each"], rates["together"], chosen)
 
 
-def _rate(encoder: OnnxEncoder, texts: list[str], seconds: float) -> float:
-    """Texts per second over whole rounds, after one round that warms the session up."""
-    encoder.encode_documents(texts[: encoder.threads])
+def faster(one_each: float, together: float) -> str:
+    """The way to take, by the texts per second of both."""
+    return "together" if together > _CLEARLY * one_each else "one_each"
+
+
+def _rate(encoder: OnnxEncoder, texts: list[str]) -> float:
+    """Texts per second of one round, after one text per caller that warms the session up."""
+    encoder.encode_documents(texts[: encoder.callers])
     start = time.perf_counter()
-    done = 0
-    while (spent := time.perf_counter() - start) < seconds:
-        encoder.encode_documents(texts)
-        done += len(texts)
-    return done / spent
+    encoder.encode_documents(texts)
+    return len(texts) / (time.perf_counter() - start)
