@@ -196,7 +196,7 @@ def report(ways: list[Way], count: int) -> None:
     """Print the table, and which bars are met. The last two ways are ours and the limit."""
     *_, mine, limit = ways
     print(
-        f"{'way':42} {'docs/s':>7} {'CPU ms/doc':>11} {'ours is':>8} {'(median)':>9} "
+        f"{'way':52} {'docs/s':>7} {'CPU ms/doc':>11} {'ours is':>8} {'(median)':>9} "
         f"{'cosine to ours':>20}"
     )
     for way in ways:
@@ -205,7 +205,7 @@ def report(ways: list[Way], count: int) -> None:
         pairs = [other / own for other, own in zip(way.wall, mine.wall, strict=True)]
         cosine = (way.vectors * mine.vectors).sum(axis=1) if way is not limit else None
         print(
-            f"{way.name:42} {count / min(way.wall):7.1f} {1000 * min(way.cpu) / count:11.1f} "
+            f"{way.name:52} {count / min(way.wall):7.1f} {1000 * min(way.cpu) / count:11.1f} "
             f"{best:7.2f}x {statistics.median(pairs):8.2f}x "
             + (f"{cosine.mean():10.5f} (min {cosine.min():.3f}) " if cosine is not None else "")
             + (f"bar {way.bar}: {'met' if best >= way.bar else 'MISSED'}" if way.bar else "")
