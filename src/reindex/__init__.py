@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reindex.project import open_project as open
     from reindex.records import Document
     from reindex.retriever import Results, Retriever
+    from reindex.rollout.retriever import RollingRetriever
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ _PUBLIC = {
     "ReindexError": ("reindex.errors", "ReindexError"),
     "Results": ("reindex.retriever", "Results"),
     "Retriever": ("reindex.retriever", "Retriever"),
+    "RollingRetriever": ("reindex.rollout.retriever", "RollingRetriever"),
 }
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "ReindexError",
     "Results",
     "Retriever",
+    "RollingRetriever",
     "__version__",
     "open",
 ]

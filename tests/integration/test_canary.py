@@ -378,7 +378,7 @@ def test_a_better_and_a_worse_candidate_are_found_by_clicks(project: HashWorkspa
     assert not standing.uneven
     known = {item.name: item for item in project.figures("v2")}
     assert known["canary.keys"].value == 400
-    assert known["canary.success.difference"].low == standing.difference.low
+    assert known["canary.success"].low == standing.difference.low
     project.end_canary()
     project.canary("v2", weight=0.5)
     assert standing_after(project, {"v1": 0.7, "v2": 0.2}, 400).verdict == "fail"

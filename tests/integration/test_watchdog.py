@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import threading
 import time
@@ -288,6 +289,21 @@ def test_recorded_errors_of_services_count(project: HashWorkspace) -> None:
     assert kinds(project) == TAKEN_BACK
 
 
+def test_a_canary_that_fails_does_not_count_against_what_is_live(project: HashWorkspace) -> None:
+    promoted(project)
+    project.canary("v3", weight=1.0)
+    retriever = open_retriever(project)
+    retriever.wait_until_settled()
+    spoil(project, "docs--v3")
+    project.store.drop("docs--v3")
+    use(project, 0.0, first=0, keys=40, age=0)
+    with closing(sqlite3.connect(project.settings.home / INTERACTIONS_NAME)) as file:
+        failed = "SELECT count(*) FROM searches WHERE error IS NOT NULL AND version = 'v2'"
+        assert file.execute(failed).fetchone()[0] > 0
+    done = watch_round(project)
+    assert not any(item.broken for item in done.signals)
+
+
 def test_searches_are_judged_once(project: HashWorkspace) -> None:
     promoted(project)
     use(project, 0.0, first=0, keys=30, age=0)
@@ -319,6 +335,31 @@ def test_processes_production_disagrees_beside_an_owner(folder: Path) -> None:
         assert "came back by a rollback" in err
     with HashWorkspace(load_settings(folder)) as workspace:
         assert kinds(workspace) == TAKEN_BACK
+
+
+def test_processes_a_watch_that_is_killed_after_its_flip(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies while what was written since is brought over; the next one does not flip again."""
+    with HashWorkspace(load_settings(folder)) as workspace:
+        promotion = promoted(workspace)
+        spoil(workspace)
+        write_documents(folder, [*TEXTS, "one", "two", "and three more"])
+    with monkeypatch.context() as environment:
+        environment.setenv("REINDEX_TEST_KILL_AFTER", "1")
+        run(folder, "watch", code=-signal.SIGKILL)
+    with HashWorkspace(load_settings(folder)) as workspace:
+        assert kinds(workspace) == TAKEN_BACK
+        record = Watches(workspace.registry).of(promotion)
+        assert record is not None
+        assert record.state == "rolling back"
+    run(folder, "watch", code=1)
+    with HashWorkspace(load_settings(folder)) as workspace:
+        assert kinds(workspace) == TAKEN_BACK
+        record = Watches(workspace.registry).of(promotion)
+        assert record is not None
+        assert record.state == "rolled back"
+        assert "asked: empty" in record.why
 
 
 def test_processes_a_healthy_version_until_it_is_told_to_stop(folder: Path) -> None:

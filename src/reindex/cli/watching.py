@@ -60,6 +60,7 @@ def _tell(done: WatchRound) -> None:
     now = datetime.now().strftime("%H:%M:%S")
     broken = [item for item in done.signals if item.broken]
     within = f"{len(done.signals) - len(broken)} of {len(done.signals)} signals within limits"
+    within = within if done.signals else "too few queries and searches to judge"
     click.echo(f"{now} {done.version}, round {done.number}: {done.state}; {within}")
     for item in broken:
         click.secho(

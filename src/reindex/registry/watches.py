@@ -77,3 +77,12 @@ class Watches:
                 (to, why, why, who, who, now(), promotion),
             )
         return cursor.rowcount == 1
+
+    def settle(self, rollback: int) -> None:
+        """Close what a watch began and a kill kept it from closing: the flip back is recorded."""
+        with self._registry.transaction():
+            self._registry.execute(
+                "UPDATE watches SET state = 'rolled back', changed_at = ? "
+                "WHERE state = 'rolling back' AND promotion < ?",
+                (now(), rollback),
+            )

@@ -54,10 +54,11 @@ def take_baseline(workspace: Workspace, flip: Promotion) -> dict[str, Any]:
     except (StoreBusy, OwnerError):  # whoever holds the store now; the first round asks instead
         asked = []
     with closing(interactions(workspace)) as file:
+        canary = traffic(file, flip.version, 0.0, before, live=False)
         return {
             "asked": to_plain(asked),
             "before": to_plain(traffic(file, previous, 0.0, before)),
-            "own": list(traffic(file, flip.version, 0.0, before).scores[-MOST_SCORES:]),
+            "own": list(canary.scores[-MOST_SCORES:]),
             "successes": successes(workspace, file, previous, 0.0, before, before),
         }
 
@@ -79,11 +80,17 @@ def interactions(workspace: Workspace) -> Interactions:
     return Interactions(workspace.settings.home / INTERACTIONS_NAME)
 
 
-def traffic(file: Interactions, version: str, since: float, until: float) -> Traffic:
-    """The searches that a version answered or was asked beside, between two times."""
+def traffic(
+    file: Interactions, version: str, since: float, until: float, *, live: bool = True
+) -> Traffic:
+    """The searches that a version answered between two times, as what was live or as a canary.
+
+    (What is live also answers where a canary fails: that is the canary's failure, not its own.)
+    """
+    sides = "side = 'live'" if live else "side IN ('candidate', 'shadow')"
     found = read_outcomes(
         file,
-        "searches.version = ? AND searches.at > ? AND searches.at <= ? AND side != 'interleaved'",
+        f"searches.version = ? AND searches.at > ? AND searches.at <= ? AND {sides}",
         [version, since, until],
     )
     good = [item for item in found if item.error is None]
@@ -92,7 +99,7 @@ def traffic(file: Interactions, version: str, since: float, until: float) -> Tra
         errors=len(found) - len(good),
         empty=sum(item.found == 0 for item in good),
         scores=tuple(item.top_score for item in good if item.top_score is not None),
-        latencies_ms=tuple(item.latency_ms for item in good if item.side != "shadow"),
+        latencies_ms=tuple(item.latency_ms for item in good),
     )
 
 

@@ -132,7 +132,7 @@ def canary_figures(workspace: Workspace, version: str) -> list[Figure]:
     )
     if apart is not None and apart.estimate is not None:
         figures.append(Figure(
-            "canary.success.difference", apart.estimate, "%",
+            "canary.success", apart.estimate, "%",
             "Success per key of the canary, candidate minus live.",
             low=apart.low, high=apart.high, confidence=level, signed=True,
         ))  # fmt: skip

@@ -111,17 +111,21 @@ def watch_round(
     flip = latest_done(workspace.registry, workspace.settings.alias)
     watched = memory.get("promotion") if memory else None
     watches = Watches(workspace.registry)
+    if flip is not None and flip.kind == "rollback":
+        watches.settle(flip.id)
     if flip is None or flip.kind != "promote" or flip.from_collection is None:
         ended = watches.of(watched) if watched else None
         if ended is not None and watched is not None:
             return _ended(workspace, ended, watched)
         raise WatchRefused(_nothing(flip))
     if watched not in (None, flip.id):
-        return _superseded(workspace, watched, f"{flip.version} went live after it")
+        why = f"{flip.version} went live after it"
+        return _superseded(workspace, watched, why, dry_run=dry_run)
     if memory is not None:
         memory["promotion"] = flip.id
     if workspace.live_collection() != flip.to_collection:
-        return _superseded(workspace, flip.id, "the alias was moved outside this registry")
+        why = "the alias was moved outside this registry"
+        return _superseded(workspace, flip.id, why, dry_run=dry_run)
     return _look(workspace, flip, dry_run=dry_run, memory=memory if memory is not None else {})
 
 
@@ -144,9 +148,12 @@ def _ended(workspace: Workspace, record: WatchRecord, promotion: int) -> WatchRo
     return _superseded(workspace, promotion, "somebody rolled it back")
 
 
-def _superseded(workspace: Workspace, promotion: int, why: str) -> WatchRound:
+def _superseded(
+    workspace: Workspace, promotion: int, why: str, *, dry_run: bool = False
+) -> WatchRound:
     watches = Watches(workspace.registry)
-    watches.move(promotion, "superseded", why=why, who=operator())
+    if not dry_run:
+        watches.move(promotion, "superseded", why=why, who=operator())
     record = watches.of(promotion)
     version = workspace.registry.promotion(promotion).version
     return WatchRound(promotion, version, "superseded", _rounds(record), why)
