@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import reindex.project
 from reindex.cli import main
 from reindex.config import load_settings
 from reindex.errors import CanaryRefused, ConfigError, Conflict, FeedbackError
@@ -25,7 +26,7 @@ from reindex.stages.searching import open_retriever
 from reindex.stages.upkeep import collect_garbage
 from tests.copying import copy_project
 from tests.hash_project import HashWorkspace, hash_project, write_documents
-from tests.owner_fixtures import OwnerProcess, run, run_json
+from tests.owner_fixtures import OwnerProcess
 
 TEXTS = [f"the text of document number {number}" for number in range(200)]
 KEYS = [f"user-{number}" for number in range(300)]
@@ -405,30 +406,40 @@ def test_sides_that_lose_searches_are_not_trusted(project: HashWorkspace) -> Non
     assert standing.verdict == "inconclusive"
 
 
-def test_the_command_line(folder: Path) -> None:
-    def reindex(*arguments: str, code: int = 0) -> str:
-        done = CliRunner().invoke(main, ["-c", str(folder), "canary", *arguments])
+def test_the_command_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reindex.project, "open_project", HashWorkspace.open)
+
+    def run(*arguments: str, code: int = 0) -> str:
+        done = CliRunner().invoke(main, ["-c", str(folder), *arguments])
         assert done.exit_code == code, done.output
         return done.output
 
-    assert "no canary yet" in reindex("--status")
-    assert "Expected 10%" in reindex("v2", "--weight", "10", code=2)
-    assert "said alone" in reindex("v2", "--off", code=2)
-    assert "ended" not in reindex("--status")
+    assert "no canary yet" in run("canary", "--status")
+    assert "Expected 10%" in run("canary", "v2", "--weight", "10", code=2)
+    assert "said alone" in run("canary", "v2", "--off", code=2)
+    assert "answers 12.5 % of the keys" in run("canary", "v2", "--weight", "12.5%")
+    assert "Too few keys" in run("canary", "--status", code=4)
+    assert "drafts lists" in run("canary", "--interleave")
+    assert json.loads(run("canary", "--weight", "0%", "--json"))["weight"] == 0
+    assert "searches beside every answer" in run("canary")
+    assert "canary: v2 beside v1" in run("status")
+    assert "v1 answers everybody" in run("canary", "--off", "--reason", "enough")
+    assert json.loads(run("canary", "--status", "--json"))["canary"]["why"] == "enough"
 
 
 def test_through_an_owner_in_another_process(folder: Path) -> None:
-    with OwnerProcess(folder):
-        run(folder, "canary", "v2", "--weight", "100%")
-        assert run_json(folder, "search", TEXTS[0], "-k", "1")["version"] == "v2"
-        with HashWorkspace(load_settings(folder)) as client:
-            retriever = client.retriever()
-            found = retriever.search(TEXTS[0], 5, key="a")
-            assert (found.side, found.version, found[0].version) == ("candidate", "v2", "v2")
-            retriever.feedback(found, clicked=[found[0].id])
-        run(folder, "canary", "v2", "--weight", "0%")
-        assert run_json(folder, "search", TEXTS[0], "-k", "1")["version"] == "v1"
-        assert "beside every answer" in run(folder, "canary", "--status")[0]
-        run(folder, "canary", "--off", "--reason", "enough")
-    shown = json.loads(run(folder, "canary", "--status", "--json")[0])
-    assert shown["canary"]["why"] == "enough"
+    with OwnerProcess(folder) as owner, HashWorkspace(load_settings(folder)) as client:
+        client.canary("v2", weight=1.0)
+        retriever = client.retriever()
+        retriever.wait_until_settled()
+        found = retriever.search(TEXTS[0], 5, key="a")
+        assert (found.side, found.version, found[0].version) == ("candidate", "v2", "v2")
+        retriever.feedback(found, clicked=[found[0].id])
+        client.canary(weight=0.0)
+        assert retriever.search(TEXTS[0], 5, key="a").version == "v1"
+        client.end_canary()
+        owner.end()
+    with HashWorkspace(load_settings(folder)) as workspace:  # the owner wrote it all at its end
+        standing = workspace.canary_standing()
+        assert standing is not None
+        assert {item.side: item.served for item in standing.sides}["candidate"] == 1

@@ -362,6 +362,7 @@ def test_processes_a_watch_that_is_killed_after_its_flip(
         assert "asked: empty" in record.why
 
 
+@pytest.mark.slow
 def test_processes_a_healthy_version_until_it_is_told_to_stop(folder: Path) -> None:
     with HashWorkspace(load_settings(folder)) as workspace:
         promoted(workspace)
