@@ -16,6 +16,7 @@ from reindex.cli import main
 from reindex.errors import ClearlyWorse, ComparisonError
 from reindex.records import Vector
 from reindex.registry.ledger import Version
+from tests.copying import copy_project
 from tests.hash_encoder import HashEncoder
 from tests.hash_project import DIM, HashWorkspace, hash_project, write_documents
 
@@ -42,21 +43,26 @@ class EarlyWorkspace(HashWorkspace):
         return self.encoders[-1]
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[EarlyWorkspace]:
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """v1 is live; v2 is as good, v3 much worse; neither is built."""
-    write_documents(tmp_path, TEXTS)
-    data = tmp_path / "data"
+    folder = tmp_path_factory.mktemp("project")
+    write_documents(folder, TEXTS)
+    data = folder / "data"
     rows = [json.dumps({"_id": f"q{i}", "text": TEXTS[i]}) for i in range(QUERIES)]
     (data / "queries.jsonl").write_text("\n".join(rows) + "\n", "utf-8")
     (data / "qrels").mkdir()
     lines = ["query-id\tcorpus-id\tscore", *(f"q{i}\td{i}\t1" for i in range(QUERIES))]
     (data / "qrels" / "test.tsv").write_text("\n".join(lines) + "\n", "utf-8")
-    made = hash_project(tmp_path, versions=3, build={"early_documents": LOOKED_AT})
-    made.close()
-    with EarlyWorkspace(made.settings) as opened:
-        opened.build("v1")
-        opened.promote("v1", force=True, reason="first")
+    with hash_project(folder, versions=3, build={"early_documents": LOOKED_AT}) as made:
+        made.build("v1")
+        made.promote("v1", force=True, reason="first")
+    return folder
+
+
+@pytest.fixture
+def project(live: Path, tmp_path: Path) -> Iterator[EarlyWorkspace]:
+    with EarlyWorkspace.open(copy_project(live, tmp_path / "project")) as opened:
         yield opened
 
 
@@ -119,7 +125,7 @@ def test_the_commands_exit_code_is_that_of_a_failed_gate(
 ) -> None:
     project.close()
     monkeypatch.setattr(reindex.project, "open_project", EarlyWorkspace.open)
-    monkeypatch.setenv("REINDEX_CONFIG", str(tmp_path))
+    monkeypatch.setenv("REINDEX_CONFIG", str(tmp_path / "project"))
     stopped = CliRunner().invoke(main, ["build", "v3", "--early-stop"])
     assert stopped.exit_code == 3, stopped.output
     assert "clearly worse than v1" in " ".join(stopped.output.split())

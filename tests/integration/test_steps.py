@@ -18,6 +18,7 @@ from reindex.evaluation.figures import figures
 from reindex.evaluation.metrics import macro, per_query
 from reindex.evaluation.results_steps import SideSteps, Steps
 from reindex.evaluation.subset import encode_known
+from reindex.gate.rules import conditions
 from reindex.measures import Measure
 from reindex.records import Vector
 from tests.comparison_fixtures import DIM, PREFIX, WordEncoder, World, make_world
@@ -182,6 +183,8 @@ def test_every_step_is_a_figure(world: World, live: Side, better: Side) -> None:
     figure = named["step.truncation.loss"]
     assert (figure.value, figure.low, figure.high) == (step.relative, step.low, step.high)
     assert {"step.live.index.loss", "step.quantization.loss"} <= set(named)
+    (asked,) = conditions(["step.truncation.loss <= 1% possible"], named, k=10)
+    assert asked.verdict == "fail"
     changes = [named[f"step.{part.name}.change"].value for part in steps_of(found).parts]
     assert sum(changes) == pytest.approx(named["recall@10.difference"].value)
 

@@ -16,10 +16,11 @@ from reindex.errors import ComparisonError, PromotionRefused
 from reindex.evaluation.calibrate import Trial
 from reindex.evaluation.front import OVERSAMPLINGS, FrontPoint, choose
 from reindex.evaluation.layouts import Estimate, FirstStage, estimate_stages
+from reindex.plain import from_plain, to_plain
 from reindex.protocols import no_progress
 from reindex.records import SearchPlan
 from reindex.registry.serving_plans import SearchSettings, ServingPlans
-from reindex.stages.tuning import query_vectors
+from reindex.stages.tuning import Tuned, query_vectors
 from tests.copying import copy_project
 from tests.hash_encoder import HashEncoder
 from tests.hash_project import DIM, PREFIX, HashWorkspace, hash_project, write_documents
@@ -75,6 +76,9 @@ def test_the_chosen_point_reaches_the_target_and_is_frozen(project: HashWorkspac
     assert front.reached
     assert front.chosen.recall >= 0.5
     assert plan.settings == settings_of(project, "v2") != before
+    assert from_plain(Tuned, to_plain(tuned)) == tuned  # as it comes from an owner
+    (row,) = [item for item in project.status().collections if item.version == "v2"]
+    assert row.oversampling == plan.oversampling
     assert (plan.recall, plan.target, plan.k) == (front.chosen.recall, 0.5, 10)
     measured = [point for point in front.points if point.measured]
     recalls = [point.recall for point in measured]

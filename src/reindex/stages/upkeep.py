@@ -15,6 +15,7 @@ from reindex.registry.canaries import Canaries, Canary
 from reindex.registry.control import Control, RunningRun, Throttle
 from reindex.registry.journal import Backlog, WriteTarget
 from reindex.registry.ledger import BuiltCollection, Promotion
+from reindex.registry.serving_plans import ServingPlans
 from reindex.registry.sweeps import Sweep, Sweeps
 from reindex.stages.supervision import collection_lock, supervised
 from reindex.vector_cache import cache_file, cache_files, cache_size, remove_cache
@@ -70,7 +71,8 @@ def status(workspace: Workspace) -> Status:
     known = registry.all_collections()
     present = set(workspace.store.collections())
     roles = {previous: "previous", live: "live"}
-    rows = tuple(_row(item, present, roles.get(item.name, "")) for item in known)
+    plans = ServingPlans(registry)
+    rows = tuple(_row(item, plans, present, roles.get(item.name, "")) for item in known)
     control = Control(registry)
     return Status(
         workspace.settings.project.name,
@@ -90,7 +92,10 @@ def status(workspace: Workspace) -> Status:
     )
 
 
-def _row(item: BuiltCollection, present: set[str], role: str) -> CollectionStatus:
+def _row(
+    item: BuiltCollection, plans: ServingPlans, present: set[str], role: str
+) -> CollectionStatus:
+    plan = plans.of(item.name)
     built = "complete" if item.complete else "incomplete"
     state = built if item.name in present else "missing"
     return CollectionStatus(
@@ -99,7 +104,7 @@ def _row(item: BuiltCollection, present: set[str], role: str) -> CollectionStatu
         state,
         item.points,
         round(item.coverage, 4),
-        item.oversampling,
+        plan.oversampling if plan else item.oversampling,
         item.built_at,
         role,
     )
