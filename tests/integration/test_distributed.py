@@ -20,7 +20,7 @@ from reindex.stages.building import build
 from reindex.stages.engines import Engine
 from tests.build_fixtures import Letters
 from tests.hash_encoder import HashEncoder
-from tests.hash_project import HashWorkspace, encoder_of, hash_project, write_documents
+from tests.hash_project import DIM, HashWorkspace, encoder_of, hash_project, write_documents
 from tests.ray_cluster import mend, strike, two_machines
 
 pytest.importorskip("ray", reason="the [distributed] extra")
@@ -105,6 +105,31 @@ def _no_encoder(_threads: int) -> HashEncoder:
 
 def _other_encoder(_threads: int) -> HashEncoder:
     return encoder_of("v2")
+
+
+class Picky(HashEncoder):
+    """Cannot embed one of the texts."""
+
+    def encode_documents(self, texts: Any) -> Any:
+        if any("poison" in text for text in texts):
+            raise ValueError("cannot embed poison")
+        return super().encode_documents(texts)
+
+
+def _picky(_threads: int) -> HashEncoder:
+    return Picky(DIM, seed=1)
+
+
+@pytest.mark.slow
+def test_a_text_that_no_worker_can_embed_costs_one_line(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_documents(tmp_path, [*TEXTS[:200], "poison", *TEXTS[200:300]])
+    with hash_project(tmp_path) as workspace:
+        monkeypatch.setattr(workspace, "encoder_maker", lambda encoder: _picky)
+        report = build(workspace, "v1", engine=RAY)
+        assert (report.inserted, report.failed, report.dead) == (300, 1, 1)
+        assert "cannot embed poison" in _letters(tmp_path)[0][2]
 
 
 @pytest.mark.slow

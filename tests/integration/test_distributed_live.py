@@ -125,6 +125,8 @@ def test_killed_on_the_way_nothing_of_a_collection_is_lost(
     report = build(live, "v2", engine=RAY)
     assert struck.is_set()
     assert (report.points, report.complete) == (COUNT + 1, True)
+    details = live.registry.runs()[0].details
+    assert (details["writing"], details["lost_calls"] > 0) == ("the workers", True)
     mend(cluster)
     again = build(live, "v2")
     assert (again.embedded, again.unchanged, again.deleted) == (0, COUNT + 1, 0)

@@ -7,6 +7,7 @@ thread, embedded in the calling one and written in a third, behind bounded queue
               thread              caller      thread                   caller
 
 Reading and looking up share a thread because both hold the interpreter's lock: two were no faster.
+With a `hand.Crew`, others do all between reading and the sweep, with the same stages.
 
 See docs/build.md for what is promised and what is not.
 """

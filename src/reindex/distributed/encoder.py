@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from reindex.build.hand import Done, Hand, Orders, Unit
+from reindex.distributed.failures import cause_of
 from reindex.distributed.pool import AHEAD, Pool
 from reindex.errors import SpaceMismatch
 from reindex.protocols import DocumentSource, Encoder, Store
@@ -168,7 +169,7 @@ class PooledEncoder:
             return actor.encode.remote(list(texts[start : start + CHUNK]))
 
         starts: Iterator[int | None] = iter(range(0, len(texts), CHUNK))
-        for start, rows in self.pool.each(starts, call, doing="embedding"):
+        for start, rows in self.pool.each(starts, call, doing="embedding", raised=cause_of):
             out[start : start + CHUNK] = rows
         return out
 

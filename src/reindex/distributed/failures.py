@@ -20,6 +20,14 @@ def raised_there(error: BaseException, doing: str) -> ReindexError:
     )
 
 
+def cause_of(error: BaseException, doing: str) -> Exception:
+    """What was raised there itself, so that whoever tells one bad text from a broken encoder can;
+    where it did not travel, as `raised_there` has it.
+    """
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, Exception) else raised_there(error, doing)
+
+
 def last_line(error: BaseException) -> str:
     """Of a message that quotes a traceback, the end: the error itself."""
     lines = str(error).strip().splitlines()

@@ -21,6 +21,9 @@ PATIENCE = 300.0
 
 Item = TypeVar("Item")
 
+Raised = Callable[[BaseException, str], Exception]
+"""Ray's wrapper of an error, and what was being done -> what is raised here."""
+
 
 class Pool:
     """Starts actors, hands them work, and waits for those that come back.
@@ -72,6 +75,7 @@ class Pool:
         *,
         doing: str,
         again: Callable[[Item], Item] = lambda item: item,
+        raised: Raised = raised_there,
     ) -> Iterator[tuple[Item, Any]]:
         """Each item and its result, in any order.
 
@@ -80,6 +84,7 @@ class Pool:
             call: begins an item on an actor; gives Ray's reference to the result.
             doing: what it is, for messages.
             again: an item whose worker was lost, for another one.
+            raised: what an actor raised, as it is raised here.
 
         Raises:
             BuildError: all workers are gone and none came back.
@@ -89,7 +94,7 @@ class Pool:
         while run.open:
             self._take_loaded()
             self._hand_out(run, call)
-            yield from self._results(run, again, doing)
+            yield from self._results(run, again, doing, raised)
         if run.error is not None:
             raise run.error
 
@@ -101,7 +106,11 @@ class Pool:
             run.running[call(actor, item)] = (actor, item)
 
     def _results(
-        self, run: _Calls[Item], again: Callable[[Item], Item], doing: str
+        self,
+        run: _Calls[Item],
+        again: Callable[[Item], Item],
+        doing: str,
+        raised: Raised,
     ) -> Iterator[tuple[Item, Any]]:
         import ray
 
@@ -111,7 +120,7 @@ class Pool:
             try:
                 result = ray.get(ref)
             except ray.exceptions.RayTaskError as error:
-                run.error = run.error or raised_there(error, doing)
+                run.error = run.error or raised(error, doing)
                 self._idle.append(actor)
             except ray.exceptions.RayError as error:
                 self.lost += 1
