@@ -24,7 +24,7 @@ from reindex.errors import ArtifactError, BuildError, ConfigError, ReindexError,
 from reindex.protocols import DocumentSource, Encoder, Progress, Store, no_progress
 from reindex.records import Judgements
 from reindex.registry import REGISTRY_NAME, Registry
-from reindex.registry.adoptions import Adoptions
+from reindex.registry.adoptions import collection_of
 from reindex.registry.catalog import RegistryCatalog
 from reindex.registry.interactions import INTERACTIONS_NAME
 from reindex.registry.journal import Journal
@@ -350,11 +350,7 @@ class Workspace:
 
     def collection_of(self, version: str) -> str:
         """The version's collection: the adopted one, unless one of its own was built since."""
-        own = self.settings.collection(version)
-        if self.registry.collection(own) is None:
-            adopted = Adoptions(self.registry).of_version(version)
-            return adopted.collection if adopted else own
-        return own
+        return collection_of(self.registry, version, self.settings.collection(version))
 
     def live_collection(self) -> str | None:
         """The collection that the alias points at, or None."""

@@ -29,7 +29,7 @@ def read_queries(path: Path) -> list[Query]:
         DataError: the file cannot be read, or a row has no id, no text or an id seen before.
     """
     queries: dict[str, Query] = {}
-    for line, fields in _jsonl(path):
+    for line, fields in read_rows(path):
         query = _query(fields, f"{path}:{line}")
         if query.id in queries:
             raise DataError(f"{path}:{line}: the query id {query.id!r} is there twice.")
@@ -58,7 +58,8 @@ def read_query_texts(path: Path) -> list[Query]:
     return queries
 
 
-def _jsonl(path: Path) -> Iterator[tuple[int, Fields]]:
+def read_rows(path: Path) -> Iterator[tuple[int, Fields]]:
+    """Line number and fields of every row of a JSONL file made by hand. Raises DataError."""
     try:
         for batch in read_jsonl(path):
             if batch.bad:

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from reindex.corpus.judgements import read_qrels
-from reindex.corpus.readers import read_jsonl
+from reindex.corpus.judgements import read_qrels, read_rows
 from reindex.errors import DataError
 from reindex.records import Judgements, Query
 
@@ -88,17 +87,7 @@ def read_pool(path: Path) -> list[PooledQuery]:
     Raises:
         DataError: the file cannot be read, or a line is no pooled query.
     """
-    return [_pooled(fields, f"{path}:{line}") for line, fields in _rows(path)]
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        for batch in read_jsonl(path):
-            if batch.bad:
-                raise DataError(f"{path}:{batch.bad[0].line}: {batch.bad[0].reason}.")
-            yield from batch.rows
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
+    return [_pooled(fields, f"{path}:{line}") for line, fields in read_rows(path)]
 
 
 def _pooled(fields: Mapping[str, Any], where: str) -> PooledQuery:

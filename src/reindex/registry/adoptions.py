@@ -63,6 +63,14 @@ class Adoptions:
         return next((item for item in self.all() if item.version == version), None)
 
 
+def collection_of(registry: Registry, version: str, own: str) -> str:
+    """A version's collection: the adopted one, unless ``own``, one of its own, was built since."""
+    if registry.collection(own) is None:
+        adopted = Adoptions(registry).of_version(version)
+        return adopted.collection if adopted else own
+    return own
+
+
 _NAMES = ", ".join(item.name for item in fields(Adoption))
 
 

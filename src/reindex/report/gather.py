@@ -20,6 +20,7 @@ from reindex.measures import LABELS, label
 from reindex.plain import from_plain, to_plain
 from reindex.promotion import latest_done
 from reindex.registry import Registry
+from reindex.registry.adoptions import collection_of
 from reindex.registry.catalog import RegistryCatalog
 from reindex.registry.ledger import BuiltCollection, Promotion, StoredComparison, Version
 from reindex.registry.result_book import ResultBook
@@ -124,7 +125,7 @@ def gather(
         ComparisonError: it was never compared with ``against``.
     """
     lineage = _lineage(registry, version)
-    collection = _collection(registry, settings, version)
+    collection = collection_of(registry, version, settings.collection(version))
     stored = _newest(registry.comparisons(collection), against)
     unjudged = _unjudged(registry, collection, against)
     if against is not None and stored is None and unjudged is None:
@@ -184,17 +185,6 @@ def _judgement(registry: Registry, stored: StoredComparison) -> Judgement:
     return Judgement(stored.id, stored.created_at, stored.leaked, uses, comparison)
 
 
-def _collection(registry: Registry, settings: Settings, version: str) -> str:
-    """The version's collection: see `Workspace.collection_of`, which opens more than a registry."""
-    from reindex.registry.adoptions import Adoptions
-
-    own = settings.collection(version)
-    if registry.collection(own) is None:
-        adopted = Adoptions(registry).of_version(version)
-        return adopted.collection if adopted else own
-    return own
-
-
 def _live_of(
     registry: Registry,
     settings: Settings,
@@ -222,9 +212,8 @@ def _flip(registry: Registry, stored: StoredComparison | None) -> Promotion | No
 
 
 def _conditions(flip: Promotion) -> Iterable[Condition]:
-    known = Condition.__slots__
     for item in flip.conditions:
-        yield Condition(**{name: item[name] for name in known})
+        yield from_plain(Condition, item)
 
 
 def _lineage(registry: Registry, version: str) -> tuple[Version, ...]:
