@@ -14,7 +14,7 @@ from reindex.cli.agreement_table import agreement_parts
 from reindex.cli.sheets import NOTHING, Sheet
 from reindex.cli.sheets import line as _line
 from reindex.cli.sheets import sheet as _table
-from reindex.cli.slices_table import slices
+from reindex.cli.slices_table import protected, slices
 from reindex.cli.steps_table import steps
 from reindex.evaluation.power import in_words
 from reindex.evaluation.statistics import percent, percent_range
@@ -270,6 +270,7 @@ SECTIONS: tuple[Callable[[Comparison], Iterable[RenderableType]], ...] = (
     _serving,
     steps,
     slices,
+    protected,
     _subset,
     _baselines,
     _variants,

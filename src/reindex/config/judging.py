@@ -75,6 +75,11 @@ class EvaluationSettings(Section):
     variants: dict[str, Path] = Field(
         {}, description="Other wordings of the same queries, each a row: label -> queries file."
     )
+    protected: Path | None = Field(
+        None,
+        description="Queries whose answers must stay in the top k (JSONL or CSV: query or "
+        "query_id, documents, k).",
+    )
     slices: SliceSettings = SliceSettings()
     note: str = Field("", description="Printed under the comparison, e.g. that it is a proxy task.")
     seed: int = Field(13, description="Seed of resampling and sampling.")

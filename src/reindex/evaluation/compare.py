@@ -17,6 +17,7 @@ from reindex.evaluation.baselines import bm25_row, import_bm25s, read_texts
 from reindex.evaluation.bounds import bounds_of
 from reindex.evaluation.metrics import answerable, depth_of
 from reindex.evaluation.paired import Scored, stage_row, unjudged
+from reindex.evaluation.protected import protected_queries, protected_report
 from reindex.evaluation.results import BaselineRow, Comparison, Counts, SubsetReport
 from reindex.evaluation.results_queries import Results
 from reindex.evaluation.retrieval import (
@@ -73,7 +74,7 @@ def compare(  # noqa: PLR0913 (what to compare, how to judge it, what to read be
         ComparisonError: no answerable query, one collection on both sides, or judgements whose
             ids the collections do not know.
         SpaceMismatch: a side's encoder did not write its collection.
-        DataError: a variant's queries cannot be read.
+        DataError: a variant's queries, or the protected ones, cannot be read.
         MissingExtra: ``settings.bm25`` without bm25s.
     """
     started = time.perf_counter()
@@ -84,6 +85,7 @@ def compare(  # noqa: PLR0913 (what to compare, how to judge it, what to read be
     judged = _answerable(judgements)
     sides = open_side(store, live), open_side(store, candidate)
     variants = read_variants(judged, settings, root)
+    protected = protected_queries(judged, settings, root)
     if settings.bm25:
         import_bm25s()  # what cannot work fails before the searching starts
     metric = parse_measure(gate.metric, settings.k)
@@ -92,6 +94,7 @@ def compare(  # noqa: PLR0913 (what to compare, how to judge it, what to read be
     kept = {} if searched is None else searched
     bench = _Bench(sides, judged, variants, settings, measures, progress, kept)
     found = bench.compare(gate, documents)
+    found = replace(found, protected=protected_report(sides, protected))
     return replace(found, seconds=time.perf_counter() - started)
 
 

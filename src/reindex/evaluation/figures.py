@@ -12,6 +12,7 @@ from reindex.evaluation.agreement import agreement_figures
 from reindex.evaluation.figure import Figure, quoted
 from reindex.evaluation.figures_steps import step_figures
 from reindex.evaluation.power import power_figures
+from reindex.evaluation.protected import protected_figures
 from reindex.evaluation.results import Comparison, Counts, Latency, MetricRow, StageRow
 from reindex.evaluation.results_bounds import bound_figures
 from reindex.evaluation.results_family import family_figures
@@ -157,5 +158,6 @@ CONTRIBUTORS: tuple[Callable[[Comparison], Iterable[Figure]], ...] = (
     lambda c: agreement_figures(c.agreement),
     step_figures,
     slice_figures,
+    protected_figures,
 )
 """Each gives a part of the namespace; one line adds yours."""

@@ -38,6 +38,7 @@ DEFAULTS = (
     _Default("latency", "latency.p50_ms", "<=", "max_latency_ms", "ms"),
     _Default("search settings", "retuned", "<="),
     _Default("drift", "drift", "<=", "max_drift", "%"),
+    _Default("protected", "protected.failed", "<="),
     _Default("leakage", "leakage.exact", "<="),
     _Default("other writers", "unstamped", "<=", "max_unstamped"),
 )
