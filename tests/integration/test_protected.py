@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from reindex.errors import DataError
 from reindex.evaluation.compare import Comparison, Side
 from reindex.evaluation.figures import figures
 from reindex.gate.defaults import default_conditions
-from reindex.records import Query
+from reindex.records import Query, Vector
 from tests.comparison_fixtures import WordEncoder, World, make_world
 
 
@@ -28,7 +29,7 @@ class Forgetful(WordEncoder):
         self.forgotten = forgotten
         self.space += "-forgetful"
 
-    def encode_queries(self, texts: list[str]) -> object:  # type: ignore[override]
+    def encode_queries(self, texts: Sequence[str]) -> Vector:
         return self.encode_documents(
             ["s0 s1" if frozenset(text.split()) <= self.forgotten else text for text in texts]
         )

@@ -115,6 +115,11 @@ class GateSettings(Section):
     max_drift: Share = Field(
         0.01, description="Share of the collection that may have changed since the comparison."
     )
+    max_leaked_positives: Share = Field(
+        1.0,
+        description="Share of the judged queries whose answers the training may have seen as "
+        "answers of other queries; 1.0: all, for serving has the same documents.",
+    )
     slice_margin: Share = Field(
         0.02,
         description="Relative loss of the judged metric in any one slice that fails the gate where "

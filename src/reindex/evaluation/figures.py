@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from reindex.evaluation.agreement import agreement_figures
 from reindex.evaluation.figure import Figure, quoted
 from reindex.evaluation.figures_steps import step_figures
+from reindex.evaluation.leakage import leakage_figures
 from reindex.evaluation.power import power_figures
 from reindex.evaluation.protected import protected_figures
 from reindex.evaluation.results import Comparison, Counts, Latency, MetricRow, StageRow
@@ -159,5 +160,6 @@ CONTRIBUTORS: tuple[Callable[[Comparison], Iterable[Figure]], ...] = (
     step_figures,
     slice_figures,
     protected_figures,
+    leakage_figures,
 )
 """Each gives a part of the namespace; one line adds yours."""

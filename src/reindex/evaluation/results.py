@@ -12,6 +12,7 @@ from reindex.evaluation.power import Power
 from reindex.evaluation.resampling import PairedDifference
 from reindex.evaluation.results_bounds import Bounds
 from reindex.evaluation.results_family import Family
+from reindex.evaluation.results_leakage import LeakageReport
 from reindex.evaluation.results_protected import ProtectedReport
 from reindex.evaluation.results_queries import Results
 from reindex.evaluation.results_slices import SliceReport
@@ -192,6 +193,7 @@ class Comparison:
     bounds: Bounds | None = None
     family: Family | None = None
     protected: ProtectedReport | None = None
+    leakage: LeakageReport | None = None
     agreement: Agreement | None = None
     steps: Steps | None = None
     results: Results | None = None

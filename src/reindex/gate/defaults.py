@@ -40,6 +40,8 @@ DEFAULTS = (
     _Default("drift", "drift", "<=", "max_drift", "%"),
     _Default("protected", "protected.failed", "<="),
     _Default("leakage", "leakage.exact", "<="),
+    _Default("near leakage", "leakage.near", "<="),
+    _Default("leaked answers", "leakage.positives", "<=", "max_leaked_positives", "%"),
     _Default("other writers", "unstamped", "<=", "max_unstamped"),
 )
 """What every promotion must show beside the judged metric: see docs/promotion.md for the sources.
@@ -70,7 +72,9 @@ def comparison_facts(built: BuiltCollection, stored: StoredComparison) -> Iterat
     drift = changed / built.points if built.points else 0.0
     sentence = f"{changed:,} of {built.points:,} points changed since the comparison."
     yield Figure("drift", drift, "%", sentence)
-    yield Figure("leakage.exact", stored.leaked, "count", "Judged queries in the training data.")
+    if not stored.result.get("leakage"):  # of a release that kept the count alone
+        told = "Judged queries in the training data."
+        yield Figure("leakage.exact", stored.leaked, "count", told)
 
 
 def search_facts(compared: SideRecord, now: SearchSettings) -> Iterator[Figure]:

@@ -19,6 +19,7 @@ from reindex.records import Judgements, Query, query_hash
 from reindex.registry.ledger import BuiltCollection, StoredComparison, Version
 from reindex.registry.result_book import ResultBook, StoredUnjudged
 from reindex.registry.serving_plans import ServingPlans
+from reindex.stages.leaking import leakage
 from reindex.stages.result_texts import SHOWN, with_excerpts
 from reindex.stages.supervision import supervised
 from reindex.workspace import Workspace
@@ -88,6 +89,23 @@ def _judgements(workspace: Workspace, name: str) -> Judgements:
             f"judgements: reindex compare {name} --queries FILE says how far the two agree."
         )
     return judgements
+    with supervised(workspace, "compare", name) as job, ExitStack() as kept:
+        result = compare(
+            workspace.store,
+            _side(workspace, live, kept),
+            _side(workspace, candidate, kept),
+            judgements,
+            workspace.settings.evaluation,
+            workspace.settings.gate,
+            root=workspace.settings.root,
+            documents=lambda: workspace.source.documents(IgnoredLetters()),
+            progress=job.progress,
+        )
+        found = leakage(workspace, candidate.version, judgements, candidate.name)
+        result = replace(_with_texts(workspace, result), leakage=found)
+        stored = _record(workspace, live, candidate, judgements, result)
+        job.details.update(comparison=stored.id, verdict=result.verdict)
+    return stored, result
 
 
 def _with_texts(workspace: Workspace, result: Comparison) -> Comparison:
@@ -215,7 +233,7 @@ def _record(
         candidate_encoding=candidate.encoding,
         candidate_writes=candidate.writes,
         judged_set=result.judged_set,
-        leaked=len(registry.trained_on(candidate.version, hashes)),
+        leaked=len(result.leakage.exact) if result.leakage else 0,
         verdict=result.verdict,
         result=body,
     )

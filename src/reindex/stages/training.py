@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -16,7 +16,9 @@ from reindex.corpus.pairs import examples_from_beir, read_examples
 from reindex.errors import ConfigError, DataError, ModelError, UnknownVersion
 from reindex.records import TrainingExample, query_hash
 from reindex.registry.ledger import Version
+from reindex.registry.lineage import Lineage
 from reindex.registry.result_book import ResultBook
+from reindex.stages.leaking import near_judged, sketches_of
 from reindex.stages.supervision import supervised, version_lock
 from reindex.workspace import Workspace
 
@@ -100,7 +102,8 @@ def train(
     base = resolve_base(base_spec(workspace, settings.base))  # a typo must not cost a version
     data = workspace if corpus is None else workspace.with_corpus(corpus)
     judged = _judged_hashes(workspace) | _judged_hashes(data)
-    examples, held_out = _examples(data, settings, judged)
+    texts = {*_judged_texts(workspace), *_judged_texts(data)}
+    examples, held_out = _examples(data, settings, judged, texts)
     dev = _dev_set(data, settings)
     recipe = _recipe(settings, examples)
     version = from_leader(lambda: _version_of(workspace, settings, recipe, again=again))
@@ -122,7 +125,7 @@ def train(
         )
         job.details.update(seconds=result.seconds, steps=result.steps)
         pairs = str(settings.pairs or data.source.name)
-        done = from_leader(lambda: _record(workspace, version, result, pairs))
+        done = from_leader(lambda: _record(workspace, version, result, pairs, examples))
         return Trained(done, result, held_out)
 
 
@@ -136,10 +139,18 @@ def _version_of(
     return workspace.registry.add_version(base=settings.base, kind="fine-tuned", recipe=recipe)
 
 
-def _record(workspace: Workspace, version: Version, result: TrainResult, pairs: str) -> Version:
+def _record(
+    workspace: Workspace,
+    version: Version,
+    result: TrainResult,
+    pairs: str,
+    examples: Sequence[TrainingExample],
+) -> Version:
     registry = workspace.registry
-    lineage = dict(result.lineage)
+    lineage, seen = dict(result.lineage), sketches_of(examples)
     with registry.transaction():
+        for role, sketches in seen.items():
+            Lineage(registry).record(version.name, role, sketches)
         registry.record_training_queries(version.name, lineage.pop("query_hashes", ()))
         registry.record_dataset(
             version.recipe["examples_sha256"], role="pairs",
@@ -160,16 +171,24 @@ def _record(workspace: Workspace, version: Version, result: TrainResult, pairs: 
 
 
 def _examples(
-    workspace: Workspace, settings: TrainSettings, judged: set[str]
+    workspace: Workspace, settings: TrainSettings, judged: set[str], texts: set[str]
 ) -> tuple[list[TrainingExample], int]:
-    """The training examples, without those whose query is a judged one (invariant: never seen)."""
+    """The training examples, without those whose query is a judged one (invariant: never seen).
+
+    ``judged`` are hashes; of those that are at hand, ``texts``, near-duplicates are left out too.
+    """
     examples = _read(workspace, settings)
-    kept = [item for item in examples if query_hash(item.anchor) not in judged]
+    near = near_judged(examples, texts)
+    kept = [
+        item
+        for item in examples
+        if query_hash(item.anchor) not in judged and item.anchor not in near
+    ]
     held_out = len(examples) - len(kept)
     if not kept:
         raise DataError(
             f"There are no training examples left: {len(examples)} were read, and {held_out} of "
-            "them have a judged query (dev or test) as their query."
+            "them have a judged query (dev or test), or nearly one, as their query."
         )
     if settings.max_pairs is not None and len(kept) > settings.max_pairs:
         kept = random.Random(settings.seed).sample(kept, settings.max_pairs)  # noqa: S311
@@ -187,6 +206,12 @@ def _read(workspace: Workspace, settings: TrainSettings) -> list[TrainingExample
             "use a BEIR source that has queries.jsonl and qrels/train.tsv."
         )
     return examples_from_beir(queries, qrels, workspace.source)
+
+
+def _judged_texts(workspace: Workspace) -> Iterator[str]:
+    for split in ("dev", "test"):
+        judged = workspace.judgements(split)
+        yield from (query.text for query in judged.queries) if judged else ()
 
 
 def _judged_hashes(workspace: Workspace) -> set[str]:
