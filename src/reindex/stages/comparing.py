@@ -68,7 +68,9 @@ def _compared(
                 searched=searched,
             )
             warnings = (*result.warnings, *pool_warnings(judgements.queries))
-            found.append(_with_texts(workspace, replace(result, warnings=warnings)))
+            leaks = leakage(workspace, candidate.version, judgements, candidate.name)
+            result = replace(result, warnings=warnings, leakage=leaks)
+            found.append(_with_texts(workspace, result))
         recorded = [
             (_record(workspace, *pair, judgements, result), result)
             for pair, result in zip(
@@ -89,23 +91,6 @@ def _judgements(workspace: Workspace, name: str) -> Judgements:
             f"judgements: reindex compare {name} --queries FILE says how far the two agree."
         )
     return judgements
-    with supervised(workspace, "compare", name) as job, ExitStack() as kept:
-        result = compare(
-            workspace.store,
-            _side(workspace, live, kept),
-            _side(workspace, candidate, kept),
-            judgements,
-            workspace.settings.evaluation,
-            workspace.settings.gate,
-            root=workspace.settings.root,
-            documents=lambda: workspace.source.documents(IgnoredLetters()),
-            progress=job.progress,
-        )
-        found = leakage(workspace, candidate.version, judgements, candidate.name)
-        result = replace(_with_texts(workspace, result), leakage=found)
-        stored = _record(workspace, live, candidate, judgements, result)
-        job.details.update(comparison=stored.id, verdict=result.verdict)
-    return stored, result
 
 
 def _with_texts(workspace: Workspace, result: Comparison) -> Comparison:
