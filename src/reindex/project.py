@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from reindex.inspection.findings import Diagnosis
     from reindex.owner.owning import Owner
     from reindex.records import Query
+    from reindex.registry.approvals import Approval
     from reindex.registry.canaries import Canary
     from reindex.registry.result_book import StoredUnjudged
     from reindex.report import Report
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from reindex.stages.owner_retriever import OwnerRetriever
     from reindex.stages.planning import BuildPlan
     from reindex.stages.promoting import Promoted
+    from reindex.stages.recalling import LiveAt
     from reindex.stages.retrying import Retried
     from reindex.stages.syncing import Synced
     from reindex.stages.training import Trained
@@ -258,12 +261,28 @@ class Project(Workspace):
         return untune(self, version)
 
     def promote(
-        self, version: str, *, dry_run: bool = False, force: bool = False, reason: str = ""
-    ) -> Promoted:
+        self, version: str, *, dry_run: bool = False, force: bool = False, reason: str = "",
+        require_approval: bool = False,
+    ) -> Promoted:  # fmt: skip
         """Flip the alias to a version if the gate passes."""
         from reindex.stages.promoting import promote
 
-        return promote(self, version, dry_run=dry_run, force=force, reason=reason)
+        return promote(
+            self, version, dry_run=dry_run, force=force, reason=reason,
+            require_approval=require_approval,
+        )  # fmt: skip
+
+    def approve(self, version: str, *, by: str, note: str = "") -> Approval:
+        """Approve a version's build upon its last comparison: see `gate.require_approval`."""
+        from reindex.stages.promoting import approve
+
+        return approve(self, version, by=by, note=note)
+
+    def live_at(self, when: datetime) -> LiveAt:
+        """What was live at a time, by the history; a time without an offset is UTC."""
+        from reindex.stages.recalling import live_at
+
+        return live_at(self, when)
 
     def figures(self, version: str) -> list[Figure]:
         """Every number that the gate may ask of a version, by name."""

@@ -1,4 +1,4 @@
-"""`reindex figures`: what the gate may ask."""
+"""`reindex figures` and `approve`: what the gate asks, and who says yes."""
 
 from __future__ import annotations
 
@@ -36,3 +36,23 @@ def figures(project: Project, version: str, names: tuple[str, ...], as_json: boo
         table(["figure", "value", "what it is"], rows)
     else:
         click.echo(f"{version} has no such figure, or was not compared yet.", err=True)
+
+
+@main.command()
+@click.argument("version")
+@click.option("--by", required=True, metavar="NAME", help="Who approves.")
+@click.option("--note", default="", help="Kept with the approval.")
+@json_option
+@with_project
+def approve(project: Project, version: str, by: str, note: str, as_json: bool) -> None:
+    """Approve a version's build upon its last comparison with what is live.
+
+    It counts for this very build and comparison: after another build or comparison it is to be
+    given again. `gate.require_approval`, or `promote --require-approval`, asks for it.
+    """
+    done = project.approve(version, by=by, note=note)
+    if as_json:
+        emit_json(done)
+        return
+    upon = f"comparison {done.comparison}" if done.comparison else "its build, nothing being live"
+    click.echo(f"{done.approved_by} approves {done.version} ({done.collection}) upon {upon}.")

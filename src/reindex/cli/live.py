@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Only say what the gate says.")
 @click.option("--force", is_flag=True, help="Promote although the gate does not pass.")
 @click.option("--reason", default="", help="Why; needed with --force and kept in the history.")
+@click.option("--require-approval", is_flag=True, help="Only if somebody approved it.")
 @json_option
 @with_project
 def promote(
-    project: Project, version: str, dry_run: bool, force: bool, reason: str, as_json: bool
-) -> None:
+    project: Project, version: str, dry_run: bool, force: bool, reason: str,
+    require_approval: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Flip the alias to a version, if the gate passes. One atomic, conditional write.
 
     Prints every condition with its figure. Exits with 3 where the gate fails, 4 where it is
@@ -41,11 +44,16 @@ def promote(
     """
     if force and not reason.strip():
         raise click.UsageError('--force needs --reason "…": it is kept in the history.')
-    decision = project.promote(version, dry_run=True).decision
+    ask = functools.partial(project.promote, version, require_approval=require_approval)
+    decision = ask(dry_run=True).decision
     if not as_json:
         show_gate(decision)
     go = not dry_run and (force or decision.verdict == "pass")
-    done = project.promote(version, force=force, reason=reason).promotion if go else None
+    done = ask(force=force, reason=reason).promotion if go else None
+    if not dry_run and not go:
+        from reindex.stages.notifying import tell_refusal
+
+        tell_refusal(project, decision)
     if as_json:
         emit_json({"verdict": decision.verdict, "decision": decision, "flip": done})
     elif done is not None:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from reindex.cli.app import json_option, main, with_project
+from reindex.cli.moments import Moment, show_live_at
 from reindex.cli.operate import describe
 from reindex.cli.output import emit_json, moment, table
 from reindex.cli.rollout import describe as describe_canary
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from reindex.project import Project
     from reindex.stages.upkeep import Status
 
@@ -23,12 +26,17 @@ WATCH_S = 2.0
 
 @main.command()
 @click.option("--watch", is_flag=True, help="Look again every two seconds while anything runs.")
+@click.option("--at", type=Moment(), help="Only what was live then: '2026-11-01 12:00' (UTC).")
 @json_option
 @with_project
-def status(project: Project, watch: bool, as_json: bool) -> None:
+def status(project: Project, watch: bool, at: datetime | None, as_json: bool) -> None:
     """What is live, what is built, what runs, and where registry and store disagree."""
     if watch and as_json:
         raise click.UsageError("--watch is for people; --json prints one document.")
+    if at is not None:
+        then = project.live_at(at)
+        emit_json(then) if as_json else show_live_at(then)
+        return
     found = project.status()
     if as_json:
         emit_json(found)
@@ -106,20 +114,27 @@ def _ndcg(metrics: dict[str, dict[str, float]]) -> str:
 
 
 @main.command()
+@click.option("--at", type=Moment(), help="Only what was live then: '2026-11-01 12:00' (UTC).")
 @json_option
 @with_project
-def history(project: Project, as_json: bool) -> None:
+def history(project: Project, at: datetime | None, as_json: bool) -> None:
     """Every flip of the alias: who, when, why."""
+    if at is not None:
+        then = project.live_at(at)
+        emit_json(then) if as_json else show_live_at(then)
+        return
     found = project.history()
     if as_json:
         emit_json(found)
         return
+    from reindex.stages.recalling import why
+
     rows = [
         [item.id, ("forced " if item.forced else "") + item.kind, item.to_collection, item.state,
-         moment(item.finished_at), item.who, item.reason]
+         moment(item.finished_at), item.who, why(project, item)]
         for item in found
     ]  # fmt: skip
-    table(["#", "kind", "to", "state", "when (UTC)", "who", "reason"], rows)
+    table(["#", "kind", "to", "state", "when (UTC)", "who", "why"], rows)
 
 
 @main.command()

@@ -125,6 +125,11 @@ class GateSettings(Section):
         description="Relative loss of the judged metric in any one slice that fails the gate where "
         "it is shown, by intervals that hold for all slices at once.",
     )
+    require_approval: bool = Field(
+        False,
+        description="Promote only what somebody approved (`reindex approve`): this very build, "
+        "upon this very comparison.",
+    )
     conditions: tuple[Condition, ...] = Field(
         (),
         description="More conditions, over any figure of a comparison, in the gate language: "

@@ -14,6 +14,7 @@ from reindex.config.corpus import ProjectSettings, SourceSettings
 from reindex.config.distributed import DistributedSettings
 from reindex.config.judging import EvaluationSettings, GateSettings
 from reindex.config.models import EmbedSettings, ExportSettings, TrainSettings
+from reindex.config.notify import NotifySettings
 from reindex.config.rollout import RolloutSettings, WatchSettings
 from reindex.config.section import Section
 from reindex.config.stores import (
@@ -43,6 +44,7 @@ class Settings(Section):
     distributed: DistributedSettings = DistributedSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: GateSettings = GateSettings()
+    notify: NotifySettings = NotifySettings()
     retention: RetentionSettings = RetentionSettings()
     serving: ServingSettings = ServingSettings()
     rollout: RolloutSettings = RolloutSettings()

@@ -12,6 +12,7 @@ from reindex.config import GateSettings
 from reindex.evaluation.compare import Comparison
 from reindex.evaluation.figures import Figure, figures
 from reindex.evaluation.verdicts import verdict_of
+from reindex.gate.approval import approval_condition
 from reindex.gate.decision import Condition, GateDecision
 from reindex.gate.defaults import (
     build_facts,
@@ -65,7 +66,9 @@ def decide(
             *slice_condition(comparison, gate, known),
             *conditions(gate.conditions, known, k=comparison.k),
         )
-    return GateDecision(version, collection, live, stored.id if stored else None, asked)
+    compared = stored.id if stored else None
+    asked = (*asked, *approval_condition(registry, gate, built, compared))
+    return GateDecision(version, collection, live, compared, asked)
 
 
 def known_figures(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reindex.config import GateSettings
 from reindex.errors import Conflict, PromotionRefused
 from reindex.evaluation.figure import Figure
 from reindex.gate import Condition, GateDecision, decide, known_figures
@@ -11,16 +12,19 @@ from reindex.owner.jobs import job
 from reindex.promotion import (
     Flip,
     check_decision,
+    operator,
     previous_collection,
     reconcile,
     was_live,
 )
 from reindex.registry.adoptions import Adoptions
+from reindex.registry.approvals import Approval, Approvals
 from reindex.registry.ledger import BuiltCollection, Promotion
 from reindex.registry.sweeps import Sweeps
 from reindex.stages.baselines import keep_baseline
 from reindex.stages.building import build
 from reindex.stages.cutover import cut_over, finish_sweeps, flip_now
+from reindex.stages.notifying import tell_flip, tell_refusal
 from reindex.stages.repairing import other_writers
 from reindex.stages.rolling_out import canary_figures
 from reindex.stages.supervision import Job, alias_lock, collection_lock, supervised
@@ -36,13 +40,14 @@ class Promoted:
 
 
 @job("flip")
-@job("flip")
 def promote(
-    workspace: Workspace, name: str, *, dry_run: bool = False, force: bool = False, reason: str = ""
-) -> Promoted:
+    workspace: Workspace, name: str, *, dry_run: bool = False, force: bool = False,
+    reason: str = "", require_approval: bool = False,
+) -> Promoted:  # fmt: skip
     """Move the alias to a version if the gate passes, without losing a write: see docs/live-writes.
 
-    Killed anywhere, do it again: it goes on where it stopped.
+    Killed anywhere, do it again: it goes on where it stopped. ``require_approval`` asks for one
+    though ``gate.require_approval`` does not. Webhooks are told when it is done, or refused.
 
     Raises:
         PromotionRefused: the gate does not pass, or the version is live already.
@@ -52,18 +57,35 @@ def promote(
     workspace.registry.version(name)
     reconcile(workspace.registry, workspace.store)
     collection = workspace.collection_of(name)
+    gate = workspace.settings.gate
+    if require_approval:
+        gate = gate.model_copy(update={"require_approval": True})
     if dry_run:
-        return Promoted(_decide(workspace, name, collection), None)
+        return Promoted(_decide(workspace, name, collection, gate), None)
+    done = _promoted(workspace, name, gate, force=force, reason=reason)
+    if done.promotion is not None:
+        tell_flip(workspace, done.promotion)
+    return done
+
+
+def _promoted(
+    workspace: Workspace, name: str, gate: GateSettings, *, force: bool, reason: str
+) -> Promoted:
+    collection = workspace.collection_of(name)
     locks = [alias_lock(workspace.settings.alias), collection_lock(collection)]
     with supervised(workspace, "promote", name, locks=locks) as job:
         swept = _unswept(workspace, collection)
-        decision = _decide(workspace, name, collection)
+        decision = _decide(workspace, name, collection, gate)
         if swept is None:
-            check_decision(decision, force=force, reason=reason)
+            try:
+                check_decision(decision, force=force, reason=reason)
+            except PromotionRefused:
+                tell_refusal(workspace, decision)
+                raise
         finish_sweeps(workspace, job)
         if swept is not None:
             return Promoted(decision, swept)
-        return _promote(workspace, job, name, force=force, reason=reason)
+        return _promote(workspace, job, name, gate, force=force, reason=reason)
 
 
 def figures(workspace: Workspace, name: str) -> list[Figure]:
@@ -81,12 +103,39 @@ def figures(workspace: Workspace, name: str) -> list[Figure]:
     return list(known_figures(workspace.registry, collection, live, others, more).values())
 
 
-def _promote(workspace: Workspace, job: Job, name: str, *, force: bool, reason: str) -> Promoted:
+def approve(workspace: Workspace, name: str, *, by: str, note: str = "") -> Approval:
+    """Write down that ``by`` approves a version: its build as it is, upon its last comparison.
+
+    Another build, or another comparison, needs another approval. The gate is not asked: it is when
+    the version is promoted.
+
+    Raises:
+        PromotionRefused: it is not built, is live already, or was not compared with what is live.
+    """
+    workspace.registry.version(name)
+    if not by.strip():
+        raise PromotionRefused("An approval needs the name of whoever approves: --by NAME.")
+    collection = workspace.collection_of(name)
+    built = _built(workspace, collection)
+    decision = _decide(workspace, name, collection, workspace.settings.gate)
+    if decision.live_collection is not None and decision.comparison is None:
+        raise PromotionRefused(
+            f"{name} was not compared with what is live, so there is nothing to approve. "
+            f"Run: reindex compare {name}"
+        )
+    return Approvals(workspace.registry).add(
+        built, decision.comparison, by=by.strip(), who=operator(), note=note.strip()
+    )
+
+
+def _promote(
+    workspace: Workspace, job: Job, name: str, gate: GateSettings, *, force: bool, reason: str
+) -> Promoted:
     collection = workspace.collection_of(name)
     built, decided = _built(workspace, collection), list[GateDecision]()
 
     def plan() -> Flip:
-        decision = _decide(workspace, name, collection)
+        decision = _decide(workspace, name, collection, gate)
         check_decision(decision, force=force, reason=reason)
         decided.append(decision)
         return Flip(
@@ -107,12 +156,12 @@ def _promote(workspace: Workspace, job: Job, name: str, *, force: bool, reason: 
     return Promoted(decided[-1], done)
 
 
-def _decide(workspace: Workspace, name: str, collection: str) -> GateDecision:
+def _decide(workspace: Workspace, name: str, collection: str, gate: GateSettings) -> GateDecision:
     live = workspace.live_collection()
     if collection != live:
         return decide(
             workspace.registry,
-            workspace.settings.gate,
+            gate,
             version=name,
             collection=collection,
             live=live,
@@ -157,7 +206,9 @@ def rollback(
         live = workspace.live_collection()
         if expected not in (None, live):
             raise Conflict(f"{live} is live, not {expected}, which was to be rolled back.")
-        return _rollback(workspace, job, name, now=now, reason=reason, who=who)
+        done = _rollback(workspace, job, name, now=now, reason=reason, who=who)
+    tell_flip(workspace, done)
+    return done
 
 
 def _rollback(
