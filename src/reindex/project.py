@@ -14,12 +14,12 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from reindex.config import CONFIG_NAME, Settings, TrainSettings, load_settings
 from reindex.config.template import render_config
+from reindex.decisions import Decisions
 from reindex.errors import ConfigError
 from reindex.pacing import Budget
 from reindex.promotion import operator
@@ -27,18 +27,15 @@ from reindex.protocols import Progress, no_progress
 from reindex.registry import REGISTRY_NAME, Registry
 from reindex.registry.control import Control, RunningRun, Verb
 from reindex.registry.ledger import Promotion, StoredComparison, Version
-from reindex.workspace import Workspace
 
 if TYPE_CHECKING:
     from reindex.build import BuildReport
     from reindex.evaluation.compare import Comparison
-    from reindex.evaluation.figure import Figure
     from reindex.evaluation.unjudged import UnjudgedComparison
     from reindex.indexing import Indexer
     from reindex.inspection.findings import Diagnosis
     from reindex.owner.owning import Owner
     from reindex.records import Query
-    from reindex.registry.approvals import Approval
     from reindex.registry.canaries import Canary
     from reindex.registry.result_book import StoredUnjudged
     from reindex.report import Report
@@ -50,7 +47,6 @@ if TYPE_CHECKING:
     from reindex.stages.owner_retriever import OwnerRetriever
     from reindex.stages.planning import BuildPlan
     from reindex.stages.promoting import Promoted
-    from reindex.stages.recalling import LiveAt
     from reindex.stages.retrying import Retried
     from reindex.stages.syncing import Synced
     from reindex.stages.training import Trained
@@ -59,7 +55,7 @@ if TYPE_CHECKING:
     from reindex.stages.watchdog import WatchRound
 
 
-class Project(Workspace):
+class Project(Decisions):
     """A project: `reindex.toml`, its registry and its store. See the module's example."""
 
     @classmethod
@@ -272,24 +268,6 @@ class Project(Workspace):
             require_approval=require_approval,
         )  # fmt: skip
 
-    def approve(self, version: str, *, by: str, note: str = "") -> Approval:
-        """Approve a version's build upon its last comparison: see `gate.require_approval`."""
-        from reindex.stages.promoting import approve
-
-        return approve(self, version, by=by, note=note)
-
-    def live_at(self, when: datetime) -> LiveAt:
-        """What was live at a time, by the history; a time without an offset is UTC."""
-        from reindex.stages.recalling import live_at
-
-        return live_at(self, when)
-
-    def figures(self, version: str) -> list[Figure]:
-        """Every number that the gate may ask of a version, by name."""
-        from reindex.stages.promoting import figures
-
-        return figures(self, version)
-
     def rollback(
         self, version: str | None = None, *, now: bool = False, reason: str = ""
     ) -> Promotion:
@@ -303,12 +281,6 @@ class Project(Workspace):
         from reindex.stages.upkeep import status
 
         return status(self)
-
-    def history(self) -> list[Promotion]:
-        """Every flip, newest first."""
-        from reindex.stages.upkeep import history
-
-        return history(self)
 
     def gc(self, *, dry_run: bool = False, vectors: bool = False) -> Cleaned:
         """Drop what is neither live nor previous nor younger than the hold-over.

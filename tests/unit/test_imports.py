@@ -22,8 +22,8 @@ RANKS = {
     "training": 5, "build": 5, "retriever": 5, "forecast": 2, "sizing": 3,
     "export": 6, "evaluation": 6, "testing": 6, "distributed": 6, "inspection": 6,
     "rollout": 6, "torch_encoder": 7, "gate": 7, "promotion": 8, "workspace": 9,
-    "report": 9, "owner": 10, "indexing": 10, "stages": 11, "project": 12, "cli": 13,
-    "__main__": 14,
+    "report": 9, "owner": 10, "indexing": 10, "stages": 11, "decisions": 12,
+    "project": 13, "cli": 14, "__main__": 15,
 }  # fmt: skip
 """A module may import modules of its own name or of a lower rank."""
 
