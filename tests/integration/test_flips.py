@@ -305,7 +305,7 @@ def test_the_retriever_sees_a_flip_of_another_process(project: HashWorkspace) ->
     retriever = open_retriever(project)
     assert retriever.search(TEXTS[3]).version == "v1"
     worker = multiprocessing.get_context("spawn").Process(
-        target=_flip_often, args=(str(project.settings.root), 1)
+        target=_flip_often, args=(str(project.settings.root), 1, {})
     )
     worker.start()
     worker.join()
