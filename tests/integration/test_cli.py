@@ -89,7 +89,7 @@ def test_a_comparison_is_recorded_and_its_reuse_counted(project: Path) -> None:
         stored = opened.registry.comparisons()[0]
         scores = opened.registry.comparison_scores(stored.id)
         assert {"recall@10", "ndcg@10", "mrr@10"} <= set(scores)
-        assert len(scores["recall"]) == first["queries"]
+        assert len(scores["recall@10"]) == first["queries"]
 
 
 def test_two_versions_can_be_compared_whatever_is_live(project: Path) -> None:
