@@ -1,4 +1,4 @@
-"""Builds, flips and single writes without end, in a process for tests to kill: FOLDER SEED.
+"""Builds, flips, syncs and single writes without end, in a process for tests to kill: FOLDER SEED.
 
 What is written is in FOLDER/writes.log, see `tests.storm`. Prints ``ready`` once everything is
 loaded, right before the first round, and ``round`` after each.
@@ -17,6 +17,7 @@ from reindex.config import load_settings
 from reindex.indexing import Indexer
 from reindex.stages.building import build
 from reindex.stages.promoting import promote, rollback
+from reindex.stages.syncing import sync
 from tests.hash_project import HashWorkspace, write_documents
 from tests.storm import ThroughIndexer, storm
 
@@ -41,6 +42,9 @@ def step(workspace: HashWorkspace, dice: random.Random) -> None:
     other = "v2" if workspace.live_collection() == "docs--v1" else "v1"
     build(workspace, other)
     promote(workspace, other, force=True, reason="kill test")
+    if dice.random() < 0.5:
+        change_source(workspace.settings.root, dice.randrange(1_000))
+        sync(workspace)
     if dice.random() < 0.5:
         rollback(workspace, now=dice.random() < 0.5)
 

@@ -45,3 +45,25 @@ def put(folder: Path, rows: Iterable[tuple[Any, Any]], *, tenant: str = "a") -> 
 def remove(folder: Path, *ids: Any) -> None:
     with database(folder) as db:
         db.executemany("DELETE FROM articles WHERE id = ?", ((id,) for id in ids))
+
+
+NOTES: dict[str, Any] = {
+    "kind": "sql",
+    "url": "sqlite:///app.db",
+    "query": "SELECT id, text, tenant FROM notes ORDER BY id",
+    "id_field": "id",
+    "text_fields": ["text"],
+}
+"""As `SOURCE`, of a table whose rows are the payloads as they are."""
+
+
+def put_notes(folder: Path, rows: Iterable[tuple[Any, Any, Any]]) -> None:
+    """Insert or replace notes: (id, text, tenant)."""
+    with database(folder) as db:
+        db.execute("CREATE TABLE IF NOT EXISTS notes (id PRIMARY KEY, text, tenant)")
+        db.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", rows)
+
+
+def remove_notes(folder: Path, *ids: Any) -> None:
+    with database(folder) as db:
+        db.executemany("DELETE FROM notes WHERE id = ?", ((id,) for id in ids))

@@ -3,9 +3,9 @@
 ``python -m tests.storm KIND FOLDER LOG SEED PACE [URL COLLECTION VERSION]`` writes, with a pause of
 PACE seconds after each write, until its standard input ends. LOG gets a line before each write and
 one after its acknowledgement, so that a killed writer, too, can be held to its word. Kinds:
-``indexer`` (the project's write path, through the owner where there is one), ``foreign`` (a plain
-client with an encoder of its own, as an application on LangChain would, straight into a
-collection).
+``indexer`` (the project's write path, through the owner where there is one), ``table`` (the
+application whose table is the source), ``foreign`` (a plain client with an encoder of its own, as
+an application on LangChain would, straight into a collection).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from reindex.indexing import Indexer, Write
 from reindex.records import Payload, PointId, StoredPoint, point_id
 from reindex.stages.writing import open_indexer
 from tests.hash_project import HashWorkspace, encoder_of
+from tests.sql_fixtures import put_notes, remove_notes
 
 ROOT = Path(__file__).parents[1]
 SHARED = [f"shared-{number}" for number in range(5)]
@@ -55,12 +56,16 @@ class Writes(Protocol):
     """A way to write; returns the rev where there is one."""
 
     ids: list[int | str]
+    with_id: bool
+    """Whether payloads hold their document's id."""
 
     def put(self, id: int | str, payload: Payload | None) -> int | None: ...
 
 
 class ThroughIndexer:
     """As an application on this host does."""
+
+    with_id = False
 
     def __init__(self, indexer: Indexer, seed: int) -> None:
         self._indexer = indexer
@@ -74,8 +79,28 @@ class ThroughIndexer:
         return self._indexer.upsert(Write(id, None, payload))[0].rev
 
 
+class Table:
+    """The application whose database is the project's source. One writer per row."""
+
+    with_id = True
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self._folder = folder
+        edited = [f"d{number}" for number in range(34 + 6 * (seed % 4), 40 + 6 * (seed % 4))]
+        self.ids: list[int | str] = [*(f"row-{seed}-{number}" for number in range(12)), *edited]
+
+    def put(self, id: int | str, payload: Payload | None) -> int | None:
+        if payload is None:
+            remove_notes(self._folder, id)
+        else:
+            put_notes(self._folder, [(id, payload["text"], payload["tenant"])])
+        return None
+
+
 class Foreign:
     """A plain client on one collection: whole points, payloads alone, deletes; no stamps."""
+
+    with_id = False
 
     def __init__(self, seed: int, edits: bool, url: str, collection: str, version: str) -> None:
         from qdrant_client import QdrantClient
@@ -118,6 +143,8 @@ def storm(writes: Writes, log: Path, seed: int, pace: float, stop: threading.Eve
                 payload = {"text": before["text"], "tenant": mark}
             elif kind < 0.5:
                 payload = None
+            if payload is not None and writes.with_id:
+                payload = {"id": id, **payload}
             line: dict[str, Any] = {"id": id, "payload": payload, "tried": time.time()}
             file.write(json.dumps(line) + "\n")
             try:
@@ -264,7 +291,7 @@ class Oracle:
         points = _points(workspace, version)
         found: dict[PointId, Payload] = {point.id: point.payload for point in points}
         allowed = self.allowed()
-        wrong = self._broken_promises(found)
+        wrong = self.broken_promises(found)
         wrong += [
             f"{id}: found {found.get(id)}, nobody wrote it, the source has {payload}"
             for id, payload in self.base.items()
@@ -284,10 +311,11 @@ class Oracle:
     def check_written(self, workspace: HashWorkspace, version: str) -> None:
         """Only that what was acknowledged is there, whatever others write meanwhile."""
         found = {point.id: point.payload for point in _points(workspace, version)}
-        wrong = self._broken_promises(found)
+        wrong = self.broken_promises(found)
         assert not wrong, f"{len(wrong)} wrong in {version}:\n" + "\n".join(wrong[:12])
 
-    def _broken_promises(self, found: Mapping[PointId, Payload]) -> list[str]:
+    def broken_promises(self, found: Mapping[PointId, Payload]) -> list[str]:
+        """What is not as it was promised; ``found`` was read before the writers were heard."""
         return [
             f"{id}: found {found.get(id)}, allowed {states}"
             for id, states in self.allowed().items()
@@ -321,6 +349,8 @@ def main(kind: str, folder: str, log: str, seed: str, pace: str, *more: str) -> 
         number = int(seed)
         if kind == "indexer":
             writes: Writes = ThroughIndexer(open_indexer(workspace), number)
+        elif kind == "table":
+            writes = Table(Path(folder), number)
         else:
             edits = workspace.settings.source.kind == "collection"
             writes = Foreign(number, edits, *more)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from tests.build_fixtures import (
     COLLECTION,
     WAYS,
     DictBench,
+    ListSource,
     dict_bench,
     doc,
     docs,
@@ -102,3 +105,27 @@ def test_a_point_deleted_meanwhile_is_not_brought_back(bench: DictBench) -> None
     proxy: Any = Proxy(store, "update", lambda: store.delete(COLLECTION, {gone: seen}))
     report = bench.run([doc("doc-0", "edited"), *docs(3, 1)], store=proxy)
     assert (report.contended, report.points) == (1, 3)
+
+
+@dataclass
+class Asked(ListSource):
+    """A source that can be asked again, and has something else by then."""
+
+    now: Sequence[Document] = ()
+
+    def current(self, ids: Sequence[int | str]) -> dict[int | str, Document | None]:
+        """What it has at that time."""
+        return {row.id: row for row in self.now if row.id in ids}
+
+
+def test_a_document_that_is_gone_while_it_is_read_and_back_later_is_as_it_is_now(
+    bench: DictBench,
+) -> None:
+    before = docs(6)
+    bench.run(before)
+    now = [*before[:3], doc("doc-3", "written anew"), before[4]]
+    report = bench.run(Asked([*before[:3]], now=now))
+    assert bench.contents().keys() == {f"doc-{number}" for number in range(5)}
+    assert bench.stored("doc-3").payload["text"] == "written anew"
+    assert (report.updated, report.deleted, report.complete) == (1, 1, True)
+    assert bench.run(now).unchanged == 5

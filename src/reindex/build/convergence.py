@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import NamedTuple
 
 from reindex.build.delegate import Delegate, Fresh
 from reindex.build.delete import Sweep
@@ -169,6 +170,16 @@ def _check(encoder: Encoder, store: Store, collection: str, build: str) -> None:
         )
 
 
+class Again(NamedTuple):
+    """The stages, for documents that are to be written once more."""
+
+    reader: Reader
+    lookup: Lookup
+    embedder: Embedder
+    writer: Writer
+    mender: Mender
+
+
 class _Run:
     """One run: the stages, wired, and what they count."""
 
@@ -188,6 +199,7 @@ class _Run:
         self.counts = Counts()
         self.ids = SortedRuns(key=KEY_BYTES)
         self.texts = SortedRuns(key=16, value=KEY_BYTES)
+        self._again: Again
 
     def stream(self, encoder: Encoder, batch_size: int, meter: _Meter, pace: Pace) -> None:
         """Read, look up, embed and write, all at the same time, until the source is exhausted."""
@@ -212,7 +224,8 @@ class _Run:
                 ready.put(embedder.write_of(batch))
                 self._count(batch)
                 meter(self.counts.documents)
-        self._write_again(reader, lookup, embedder, writer, mender)
+        self._again = Again(reader, lookup, embedder, writer, mender)
+        self._write_again()
         meter(self.counts.documents, last=True)
 
     def delegate(self, crew: Crew, encoder: Encoder, meter: _Meter, pace: Pace) -> None:
@@ -242,20 +255,20 @@ class _Run:
             delegate.run(pages, lambda: meter(self.counts.documents))
         rest = self._mender(self.source)
         rest.remember(mender.take_changed())
-        self._write_again(
-            reader, lookup, self._embedder(encoder, crew.unit), self._writer(rest), rest
-        )
+        embedder = self._embedder(encoder, crew.unit)
+        self._again = Again(reader, lookup, embedder, self._writer(rest), rest)
+        self._write_again()
         meter(self.counts.documents, last=True)
 
-    def _write_again(
-        self, reader: Reader, lookup: Lookup, embedder: Embedder, writer: Writer, mender: Mender
-    ) -> None:
+    def _write_again(self) -> None:
         """Documents that changed after they were read, a few times."""
+        again = self._again
         for _ in range(MEND_ROUNDS):
-            changed = mender.take_changed()
+            changed = again.mender.take_changed()
             if not changed:
                 break
-            writer.drain(map(embedder.write_of, lookup.again(reader.batches(changed, _never))))
+            batches = again.lookup.again(again.reader.batches(changed, _never))
+            again.writer.drain(map(again.embedder.write_of, batches))
 
     def sweep(self, allow: bool) -> None:
         """Delete what the source no longer has, unless the counts show that there is nothing.
@@ -282,6 +295,8 @@ class _Run:
         finally:
             if counts.deleted:
                 self.store.flush(self.collection)
+        self._again.mender.remember(sweep.returned.values())
+        self._write_again()
 
     def _mender(self, source: DocumentSource | None) -> Mender:
         return Mender(

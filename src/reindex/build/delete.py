@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reindex.build.plan import Target
 from reindex.build.report import Counts
@@ -18,7 +18,7 @@ from reindex.protocols import (
     RereadableSource,
     Store,
 )
-from reindex.records import PointId, Stamp, StoredPoint
+from reindex.records import Document, PointId, Stamp, StoredPoint
 
 Seen = dict[PointId, Stamp | None]
 """Points to delete, with the stamp that was read (None: they bore none)."""
@@ -41,6 +41,8 @@ class Sweep:
     dead: frozenset[bytes]
     counts: Counts
     originals: KnownPoints | None = None
+    returned: dict[int | str, Document] = field(default_factory=dict)
+    """Documents that were not enumerated and are in the source again when it is asked."""
 
     def run(self, share: float, *, allow: bool, deleted: Callable[[int], None]) -> int:
         """Delete them, conditional on the stamp that was read; returns how many changed meanwhile.
@@ -134,6 +136,7 @@ class Sweep:
             return stale
         ids = {id: stamp.id if stamp else id for id, stamp in stale.items()}
         present = self.source.current(list(ids.values()))
+        self.returned.update((id, item) for id, item in present.items() if item is not None)
         return {id: stamp for id, stamp in stale.items() if ids[id] not in present}
 
     def _delete(self, stale: Seen) -> list[StoredPoint]:

@@ -11,6 +11,7 @@ from reindex.errors import ModelError
 from reindex.protocols import Progress
 from reindex.records import Document, Judgements
 from reindex.registry.ledger import Version
+from reindex.stages.reading import documents_of
 from reindex.stages.supervision import supervised, version_lock
 from reindex.workspace import Workspace
 
@@ -77,13 +78,14 @@ def _dev_data(workspace: Workspace) -> tuple[Judgements | None, list[Document]]:
     judgements = workspace.judgements("dev")
     if judgements is None:
         return None, []
-    sample = make_dev_set(
-        judgements,
-        workspace.source,
-        max_queries=DEV_QUERIES,
-        max_documents=DEV_DOCUMENTS,
-        seed=workspace.settings.evaluation.seed,
-    )
+    with documents_of(workspace) as source:
+        sample = make_dev_set(
+            judgements,
+            source,
+            max_queries=DEV_QUERIES,
+            max_documents=DEV_DOCUMENTS,
+            seed=workspace.settings.evaluation.seed,
+        )
     kept = tuple(query for query in judgements.queries if query.id in sample.queries)
     documents = [Document(key, text, {}) for key, text in sample.corpus.items()]
     return Judgements(kept, judgements.qrels), documents

@@ -19,6 +19,7 @@ from reindex.registry.ledger import Version
 from reindex.registry.lineage import Lineage
 from reindex.registry.result_book import ResultBook
 from reindex.stages.leaking import near_judged, sketches_of
+from reindex.stages.reading import documents_of
 from reindex.stages.supervision import supervised, version_lock
 from reindex.workspace import Workspace
 
@@ -205,7 +206,8 @@ def _read(workspace: Workspace, settings: TrainSettings) -> list[TrainingExample
             "There are no training pairs. Pass --pairs FILE, set train.pairs in reindex.toml, or "
             "use a BEIR source that has queries.jsonl and qrels/train.tsv."
         )
-    return examples_from_beir(queries, qrels, workspace.source)
+    with documents_of(workspace) as source:
+        return examples_from_beir(queries, qrels, source)
 
 
 def _judged_texts(workspace: Workspace) -> Iterator[str]:
@@ -226,13 +228,14 @@ def _dev_set(workspace: Workspace, settings: TrainSettings) -> DevSet | None:
     judgements = workspace.judgements("dev")
     if judgements is None:
         return None
-    return make_dev_set(
-        judgements,
-        workspace.source,
-        max_queries=settings.dev_queries,
-        max_documents=settings.dev_documents,
-        seed=settings.seed,
-    )
+    with documents_of(workspace) as source:
+        return make_dev_set(
+            judgements,
+            source,
+            max_queries=settings.dev_queries,
+            max_documents=settings.dev_documents,
+            seed=settings.seed,
+        )
 
 
 def _recipe(settings: TrainSettings, examples: Sequence[TrainingExample]) -> dict[str, Any]:
