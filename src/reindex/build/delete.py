@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from reindex.build.plan import Target
 from reindex.build.report import Counts
@@ -19,6 +20,9 @@ from reindex.protocols import (
     Store,
 )
 from reindex.records import Document, PointId, Stamp, StoredPoint
+
+MOST_RETURNED = 10_000
+"""Documents kept that came back while the source was read; more are the next run's business."""
 
 Seen = dict[PointId, Stamp | None]
 """Points to delete, with the stamp that was read (None: they bore none)."""
@@ -136,7 +140,9 @@ class Sweep:
             return stale
         ids = {id: stamp.id if stamp else id for id, stamp in stale.items()}
         present = self.source.current(list(ids.values()))
-        self.returned.update((id, item) for id, item in present.items() if item is not None)
+        room = MOST_RETURNED - len(self.returned)
+        back = ((id, item) for id, item in present.items() if item is not None)
+        self.returned.update(islice(back, max(room, 0)))
         return {id: stamp for id, stamp in stale.items() if ids[id] not in present}
 
     def _delete(self, stale: Seen) -> list[StoredPoint]:
