@@ -190,3 +190,11 @@ def test_a_file_s_row_that_a_single_write_deleted_stays_away() -> None:
         guard=buried,
     )
     assert (report.documents, report.inserted, report.complete) == (1, 1, True)
+
+
+def test_what_a_killed_run_brought_back_is_deleted_again(bench: DictBench) -> None:
+    copy(bench)  # inserted, and killed before it asked whether somebody had deleted it meanwhile
+    guard = Guard(tombstones=Deleted({point_id("doc-1"): 60, point_id("doc-2"): 0}))
+    report = copy(bench, guard=guard, rev=61)
+    assert texts(bench, COPY).keys() == {point_id(f"doc-{n}") for n in (0, 2, 3, 4, 5)}
+    assert (report.deleted, report.complete) == (1, True)

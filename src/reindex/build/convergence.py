@@ -317,7 +317,7 @@ class _Run:
         )
         return Lookup(
             self.target, retrieve, self.ids, damaged, self.dead, self.counts,
-            self.guard.tombstones,
+            self.guard.tombstones, self._mender(None).bury,
         )  # fmt: skip
 
     def _embedder(self, encoder: Encoder, batch_size: int) -> Embedder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from itertools import islice
 
@@ -77,7 +77,8 @@ def hashed(document: Document) -> Candidate:
 class Lookup:
     """Candidates -> batches of work. Knows the ids of the run so far, on disk.
 
-    ``ids`` is None for a part of a run whose ids are met elsewhere: then `decided` alone.
+    ``ids`` is None for a part of a run whose ids are met elsewhere: then `decided` alone. ``bury``
+    is told which candidates single writes deleted, with the tombstones' revs.
     """
 
     def __init__(
@@ -89,8 +90,9 @@ class Lookup:
         dead: DeadLetterSink,
         counts: Counts,
         tombstones: Tombstones | None = None,
+        bury: Callable[[Mapping[PointId, int]], None] | None = None,
     ) -> None:
-        self._tombstones = tombstones
+        self._tombstones, self._bury = tombstones, bury
         self._target = target
         self._retrieve = retrieve
         self._ids = ids
@@ -157,13 +159,15 @@ class Lookup:
         deleted = self._tombstones.deleted([candidate.id for candidate in candidates])
         if not deleted:
             return candidates
-        kept = [
-            candidate
+        buried = {
+            candidate.id: deleted[candidate.id]
             for candidate in candidates
-            if not self._target.buried(candidate.document.rev, deleted.get(candidate.id))
-        ]
-        self._counts.buried += len(candidates) - len(kept)
-        return kept
+            if self._target.buried(candidate.document.rev, deleted.get(candidate.id))
+        }
+        if buried and self._bury:
+            self._bury(buried)
+        self._counts.buried += len(buried)
+        return [candidate for candidate in candidates if candidate.id not in buried]
 
     def _first_ones(self, candidates: list[Candidate]) -> list[Candidate]:
         """Those whose point id did not come before in this run."""

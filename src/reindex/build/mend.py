@@ -7,7 +7,7 @@ changed is written once more at the end of the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from reindex.build.lookup import hashed
 from reindex.build.plan import Refusal, Target
@@ -54,6 +54,22 @@ class Mender:
             self._counts.inserted -= len(gone)
             self._counts.appeared -= len(gone.keys() - left.keys())
             self._counts.gone += len(gone)
+
+    def bury(self, deleted: Mapping[PointId, int]) -> None:
+        """Delete what a run left that was killed between an insert and the question after it.
+
+        ``deleted`` are tombstones with their revs: a point that is older should not be there.
+        """
+        stored = self._store.retrieve(self._collection, list(deleted))
+        older = {
+            id: point.stamp
+            for id, point in stored.items()
+            if point.stamp is not None and point.stamp.rev < deleted[id]
+        }
+        if older:
+            self._store.delete(self._collection, older)
+            left = self._store.retrieve(self._collection, list(older))
+            self._counts.deleted += len(older.keys() - left.keys())
 
     def gone(self, stamps: Sequence[Stamp]) -> dict[PointId, Stamp]:
         """Those whose documents the source no longer has, or that a single write deleted."""
