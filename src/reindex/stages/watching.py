@@ -128,7 +128,8 @@ def _file_ticks(source: FileSource, stop: threading.Event) -> Iterator[bool]:
         known = set(_files(source))
         for paths in _changes(source.folder, stop):
             found = set(_files(source))
-            yield anew or bool(paths & (found | known))
+            # What is made in a new folder before that is watched is not told: hence the lists.
+            yield anew or found != known or not paths.isdisjoint(found)
             known, anew = found, False
             if _identity(source.folder) != identity:
                 break
