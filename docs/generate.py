@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic_core import PydanticUndefined
 
 from reindex.cli import main
 from reindex.config import Settings
-from reindex.config.template import tables, toml_value
+from reindex.config.template import lists_of, tables, toml_value
 from reindex.sizing import Constants, Move, Needs, needs
 
 DOCS = Path(__file__).parent
@@ -66,7 +67,8 @@ def _section(name: str, model: Any) -> str:
         f"\n## [{name}]\n\n{model.__doc__.strip()}\n\n| key | default | meaning |\n|---|---|---|\n"
     )
     within = "".join(_section(f"{name}.{key}", table) for key, table in tables(model).items())
-    return head + "\n".join(rows) + "\n" + within
+    lists = "".join(_section(f"[{name}.{key}]", table) for key, table in lists_of(model).items())
+    return head + "\n".join(rows) + "\n" + within + lists
 
 
 def _cell(text: str) -> str:
@@ -74,6 +76,8 @@ def _cell(text: str) -> str:
 
 
 def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "required"
     return "unset" if value is None else f"`{toml_value(value)}`"
 
 
@@ -92,7 +96,9 @@ def _command(name: str, command: click.Command) -> str:
         if isinstance(option, click.Option)
     ]
     table = "\n| option | meaning |\n|---|---|\n" + "\n".join(rows) + "\n" if rows else ""
-    return f"\n## reindex {name}\n\n    reindex {name} {usage}\n\n{text}\n{table}"
+    within = command.commands if isinstance(command, click.Group) else {}
+    own = f"\n## reindex {name}\n\n    reindex {name} {usage}\n\n{text}\n{table}"
+    return own + "".join(_command(f"{name} {key}", item) for key, item in within.items())
 
 
 def _help(option: click.Option) -> str:

@@ -130,6 +130,32 @@ class TrainingExample:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredPair:
+    """Two texts and how similar they are, from 0 to 1 (STS)."""
+
+    first: str
+    second: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPair:
+    """Two texts and the class of the pair: ``entailment``, ``neutral``, … or any other."""
+
+    first: str
+    second: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledText:
+    """A text and the class that it belongs to: an intent, a subject."""
+
+    text: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stamp:
     """What reindex writes beside the payload, under ``_reindex``.
 

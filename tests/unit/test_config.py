@@ -44,6 +44,11 @@ def test_a_missing_file_names_the_remedy(tmp_path: Path) -> None:
         ("[gate]\nmin_efect = 0.1", "gate.min_efect", "gate.min_effect"),
         ("[trian]\nepochs = 2", "trian", "train"),
         ("[store]\nlayuot = 'single'", "store.layuot", "store.layout"),
+        (
+            "[[train.data]]\npath = 'a.jsonl'\nknid = 'nli'",
+            "train.data.0.knid",
+            "train.data.0.kind",
+        ),
     ],
 )
 def test_an_unknown_key_names_the_nearest(

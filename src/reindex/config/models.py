@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from reindex.config.section import Positive, Section, Share
+from reindex.config.training_data import DataSettings
 
 
 class TrainSettings(Section):
@@ -19,6 +20,9 @@ class TrainSettings(Section):
     )
     pairs: Path | None = Field(
         None, description="Training pairs (JSONL/CSV/Parquet). Unset: the source's qrels/train.tsv."
+    )
+    data: tuple[DataSettings, ...] = Field(
+        (), description="Training data as tables [[train.data]], of any kinds, instead of pairs."
     )
     epochs: Annotated[float, Field(gt=0)] = Field(1.0, description="Passes over the pairs.")
     batch_size: Positive = Field(64, description="Pairs per batch; each brings its negatives.")

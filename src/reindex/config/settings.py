@@ -6,7 +6,7 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -123,7 +123,10 @@ def _explain(item: Any) -> str:
 def _known(section: list[str]) -> list[str]:
     model: type[BaseModel] = Settings
     for name in section:
+        if name.isdecimal():  # a table of a list
+            continue
         annotation = model.model_fields[name].annotation
+        annotation = next(iter(get_args(annotation)), annotation)
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return []
         model = annotation

@@ -6,7 +6,7 @@ import json
 import textwrap
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -52,6 +52,17 @@ def tables(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
         key: info.annotation
         for key, info in model.model_fields.items()
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+    }
+
+
+def lists_of(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """The lists of tables within a section (``[[section.key]]``), by key."""
+    found = {key: get_args(info.annotation)[:1] for key, info in model.model_fields.items()}
+    return {
+        key: item
+        for key, items in found.items()
+        for item in items
+        if isinstance(item, type) and issubclass(item, BaseModel)
     }
 
 

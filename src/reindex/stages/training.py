@@ -18,6 +18,7 @@ from reindex.records import TrainingExample, query_hash
 from reindex.registry.ledger import Version
 from reindex.registry.lineage import Lineage
 from reindex.registry.result_book import ResultBook
+from reindex.stages.checking_data import configured_data
 from reindex.stages.leaking import near_judged, sketches_of
 from reindex.stages.reading import documents_of
 from reindex.stages.supervision import supervised, version_lock
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from reindex.training.devset import DevSet
     from reindex.training.finetune import TrainResult
 
-_NOT_PART_OF_THE_RECIPE = {"pairs"}  # a path; the content's hash is what counts
+_NOT_PART_OF_THE_RECIPE = {"pairs", "data"}  # paths; the content's hash is what counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +198,15 @@ def _examples(
 
 
 def _read(workspace: Workspace, settings: TrainSettings) -> list[TrainingExample]:
-    if settings.pairs is not None:
+    if tables := configured_data(settings):
         with workspace.dead_letters("pairs") as dead:
-            return read_examples(workspace.settings.resolve(settings.pairs), dead=dead)
+            files = [workspace.settings.resolve(item.path) for item in tables]
+            return [example for file in files for example in read_examples(file, dead=dead)]
     queries, qrels = workspace.queries_file(), workspace.train_qrels()
     if queries is None or qrels is None:
         raise ConfigError(
-            "There are no training pairs. Pass --pairs FILE, set train.pairs in reindex.toml, or "
-            "use a BEIR source that has queries.jsonl and qrels/train.tsv."
+            "There are no training pairs. Pass --pairs FILE, set train.pairs or [[train.data]] in "
+            "reindex.toml, or use a BEIR source that has queries.jsonl and qrels/train.tsv."
         )
     with documents_of(workspace) as source:
         return examples_from_beir(queries, qrels, source)
