@@ -279,6 +279,17 @@ class CarryingStore(Protocol):
 
 
 @runtime_checkable
+class GraphStore(Store, Protocol):
+    """A store that builds the search graph of a collection only when it is told to."""
+
+    def optimize(self, name: str, *, at_least: int) -> bool:
+        """Build the graph of a collection of ``at_least`` points; whether it was done.
+
+        Meanwhile the collection may raise StoreBusy, so it should not be live.
+        """
+
+
+@runtime_checkable
 class SharedStore(Store, Protocol):
     """A store that other machines can open as well, and read in parts."""
 

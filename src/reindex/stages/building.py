@@ -19,6 +19,7 @@ from reindex.stages.carrying import as_in, carry_indexes, carry_vectors, model_o
 from reindex.stages.cutover import sweep_first
 from reindex.stages.early_stop import asked_to_look, look_early
 from reindex.stages.engines import LOCAL, Engine, means
+from reindex.stages.graphing import build_graph
 from reindex.stages.passes import one_pass, publish, sources_of
 from reindex.stages.supervision import Job, collection_lock, supervised
 from reindex.stages.tuning import calibrate
@@ -100,6 +101,7 @@ def _build(
         raise
     job.details.update(asdict(report), dead_letters=dead.summary(), **using.details)
     job.details["carried"] = {"indexes": indexes, **carried}
+    job.details.update(build_graph(workspace, built, report, job))
     _record(workspace, built, report)
     if calibrated := calibrate(workspace, encoder, collection):
         job.details["calibration"] = calibrated

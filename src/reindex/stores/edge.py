@@ -48,9 +48,6 @@ if TYPE_CHECKING:
 _UNFIT = (ValueError, TypeError, OverflowError)
 """What the engine raises for values that it cannot keep: NaN, dates, half of a surrogate pair."""
 
-OPTIMIZE_FROM = 100_000
-"""Points below which a graph brings nothing: scanning the prefixes takes milliseconds there."""
-
 
 def open_store(settings: Settings, catalog: Catalog) -> EdgeStore:
     """The store ``embedded``: shards under ``[store] path``. A `stores.StoreFactory`."""
@@ -228,7 +225,7 @@ class EdgeStore:
         """Flush and release every collection; the next use opens it again."""
         self._shards.close()
 
-    def optimize(self, name: str, *, at_least: int = OPTIMIZE_FROM) -> bool:
+    def optimize(self, name: str, *, at_least: int) -> bool:
         """Build the graphs of a large collection, before it goes live.
 
         Runs for minutes per 100,000 points in a child process; meanwhile the collection raises
