@@ -126,7 +126,7 @@ def test_a_stopped_owner_is_named_with_the_remedy(folder: Path, project: HashWor
 def test_ctrl_c_where_it_was_asked_for_stops_the_job_alone(
     folder: Path, project: HashWorkspace
 ) -> None:
-    with OwnerProcess(folder, pace=LONG) as owner:
+    with OwnerProcess(folder, pace=5 * LONG) as owner:
         with start(folder, "build", "v2") as client:
             until(lambda: started(project), "a build that runs")
             client.send_signal(signal.SIGINT)

@@ -141,10 +141,12 @@ class TestFlips:
     @pytest.fixture
     def ready(self, tmp_path: Path, proxy: FaultProxy) -> Iterator[HashWorkspace]:
         with server_project(tmp_path / "project", proxy.url, TEXTS[:10]) as project:
-            project.__dict__["store"] = hurried_store(proxy.url, attempts=1, timeout=1)
+            project.__dict__["store"] = patient = hurried_store(proxy.url, attempts=1, timeout=60)
             for version in ("v1", "v2"):
                 build(project, version)
             promote(project, "v1")
+            patient.close()
+            project.__dict__["store"] = hurried_store(proxy.url, attempts=1, timeout=3)
             yield project
 
     def states(self, project: HashWorkspace) -> list[tuple[str, str]]:

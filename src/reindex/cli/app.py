@@ -94,6 +94,52 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+class Stopping:
+    """How Ctrl-C and SIGTERM end a command that goes on for good.
+
+    Between two pieces of work they set ``event``: an exception could fall anywhere there, also
+    where it is lost. In a piece of work they interrupt it, as they do every other command.
+    """
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self._working = False
+
+    @contextlib.contextmanager
+    def work(self) -> Iterator[None]:
+        """A piece of work that a signal interrupts."""
+        self._working = True
+        try:
+            if self.event.is_set():
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._working = False
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take the signals; what the command does then comes after this block."""
+        ours = threading.current_thread() is threading.main_thread()  # no other may take signals
+        taken = _ENDING if ours else ()
+        before = {number: signal.signal(number, self._on_signal) for number in taken}
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.event.set()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: object) -> None:  # noqa: ARG002
+        if self._working or self.event.is_set():
+            raise KeyboardInterrupt
+        # not set here: this thread may hold the event's lock, waiting for it
+        threading.Thread(target=self.event.set).start()
+
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
 def with_project(command: Callable[..., Any]) -> Callable[..., Any]:
     """Open the project of ``--config``, show progress on stderr, close everything after."""
 

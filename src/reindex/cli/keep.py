@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reindex.cli.app import json_option, main, terminable, with_project
+from reindex.cli.app import Stopping, json_option, main, with_project
 from reindex.cli.output import emit_json, jsonable, table
 
 if TYPE_CHECKING:
@@ -97,18 +96,17 @@ def _keep_on(config: Path, interval: float | None, as_json: bool, options: Any) 
     from reindex.stages.watching import watch
 
     def run() -> list[Synced]:
-        with open_project(config) as project:  # nothing stays open between two runs
+        with stopping.work(), open_project(config) as project:  # nothing is open between two runs
             return project.sync(*options["versions"], **rest)
 
     rest = {name: value for name, value in options.items() if name != "versions"}
     with open_project(config) as project:
         source = project.source
     tell = _tell_json if as_json else partial(_tell, seen=set())
-    try:
-        with terminable():
-            watch(run, source, interval=interval, tell=tell, stop=threading.Event())
-    except KeyboardInterrupt:  # how a watch ends, so no failure; what a run has done is kept
-        click.echo("Stopped.", err=True)
+    stopping = Stopping()
+    with stopping.listening():
+        watch(run, source, interval=interval, tell=tell, stop=stopping.event)
+    click.echo("Stopped.", err=True)  # how a watch ends, so no failure; what a run did is kept
 
 
 def _tell(ended: Round, seen: set[str]) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import threading
+from collections.abc import Iterator
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from reindex.cli.app import EXIT_CODES, json_option, main, terminable
+from reindex.cli.app import EXIT_CODES, Stopping, json_option, main
 from reindex.cli.output import jsonable
 
 if TYPE_CHECKING:
+    from reindex.project import Project
     from reindex.stages.watchdog import WatchRound
 
 
@@ -37,21 +38,23 @@ def watch(ctx: click.Context, /, *, dry_run: bool, once: bool, as_json: bool) ->
     config: Path = ctx.obj
     if once and dry_run:
         raise click.UsageError("--dry-run remembers nothing between two runs: leave out --once.")
-    try:
-        with terminable():
-            if once:
-                with open_project(config) as project:
-                    done = project.watch_round()
-                tell(done)
-            else:
-                done = keep_watch(
-                    partial(open_project, config), dry_run=dry_run, tell=tell,
-                    stop=threading.Event(),
-                )  # fmt: skip
-    except KeyboardInterrupt:  # how a watch ends, so no failure; the next one goes on
+    stopping, done = Stopping(), None
+
+    @contextlib.contextmanager
+    def opened() -> Iterator[Project]:
+        with stopping.work(), open_project(config) as project:
+            yield project
+
+    with stopping.listening():
+        if once:
+            with opened() as project:
+                done = project.watch_round()
+            tell(done)
+        else:
+            done = keep_watch(opened, dry_run=dry_run, tell=tell, stop=stopping.event)
+    if stopping.event.is_set():  # how a watch ends, so no failure; the next one goes on
         click.echo("Stopped.", err=True)
-        return
-    if done.state in ("rolled back", "would roll back"):
+    if done is not None and done.state in ("rolled back", "would roll back"):
         raise click.exceptions.Exit(EXIT_CODES["fail"])
 
 

@@ -120,8 +120,8 @@ class BuildSettings(Section):
     flush_every: Positive = Field(4096, description="Points between two durable flushes.")
     graph_from: Positive = Field(
         100_000,
-        description="Points from which a build ends with building the search graph, where the store "
-        "does not build it by itself (embedded): minutes per 100,000. Below, a scan is as fast.",
+        description="Points from which a build ends with building the search graph, where the "
+        "store does not do so by itself (embedded): minutes per 100,000. Below, a scan is as fast.",
     )
 
 
