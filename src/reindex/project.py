@@ -29,6 +29,7 @@ from reindex.registry.control import Control, RunningRun, Verb
 from reindex.registry.ledger import Promotion, StoredComparison, Version
 
 if TYPE_CHECKING:
+    from reindex.advice.findings import Advice
     from reindex.build import BuildReport
     from reindex.evaluation.compare import Comparison
     from reindex.evaluation.unjudged import UnjudgedComparison
@@ -130,6 +131,18 @@ class Project(Decisions):
         from reindex.stages.examining import Examination, examine
 
         return examine(self, asked or Examination())
+
+    def advise(
+        self, *, others: Sequence[str] = (), pilot: bool = True, minutes: float | None = None
+    ) -> Advice:
+        """Stay, synthesise pairs, fine-tune or improve the pipeline, with what was measured.
+
+        ``others``: further base models to measure; ``minutes``: what the pilot's trainings may
+        take.
+        """
+        from reindex.stages.advising import Wish, advise
+
+        return advise(self, Wish(tuple(others), pilot, minutes))
 
     def train(
         self,

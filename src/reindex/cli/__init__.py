@@ -4,11 +4,11 @@
 from reindex.cli.app import main
 
 # importing these adds their commands to the group, in the order of the work
-from reindex.cli import setup, takeover, data, model, plan, collection, judge, tune, keep
+from reindex.cli import setup, takeover, data, advise, model, plan, collection, judge, tune, keep
 from reindex.cli import judging, report, live, rollout, watching, look, operate, owner
 # isort: on
 
 __all__ = [
-    "collection", "data", "judge", "judging", "keep", "live", "look", "main", "model", "operate",
-    "owner", "plan", "report", "rollout", "setup", "takeover", "tune", "watching",
+    "advise", "collection", "data", "judge", "judging", "keep", "live", "look", "main", "model",
+    "operate", "owner", "plan", "report", "rollout", "setup", "takeover", "tune", "watching",
 ]  # fmt: skip

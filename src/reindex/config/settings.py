@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from reindex.config.advice import AdviceSettings
 from reindex.config.corpus import ProjectSettings, SourceSettings
 from reindex.config.distributed import DistributedSettings
 from reindex.config.judging import EvaluationSettings, GateSettings
@@ -38,6 +39,7 @@ class Settings(Section):
     store: StoreSettings = StoreSettings()
     qdrant: QdrantSettings = QdrantSettings()
     train: TrainSettings = TrainSettings()
+    advice: AdviceSettings = AdviceSettings()
     export: ExportSettings = ExportSettings()
     embed: EmbedSettings = EmbedSettings()
     build: BuildSettings = BuildSettings()

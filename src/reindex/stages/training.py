@@ -103,9 +103,7 @@ def train(
     settings = settings or workspace.settings.train
     base = resolve_base(base_spec(workspace, settings.base))  # a typo must not cost a version
     data = workspace if corpus is None else workspace.with_corpus(corpus)
-    judged = _judged_hashes(workspace) | _judged_hashes(data)
-    texts = {*_judged_texts(workspace), *_judged_texts(data)}
-    examples, held_out = _examples(data, settings, judged, texts)
+    examples, held_out = _examples(data, settings, *_judged(workspace, data))
     dev = _dev_set(data, settings)
     recipe = _recipe(settings, examples)
     version = from_leader(lambda: _version_of(workspace, settings, recipe, again=again))
@@ -129,6 +127,22 @@ def train(
         pairs = str(settings.pairs or data.source.name)
         done = from_leader(lambda: _record(workspace, version, result, pairs, examples))
         return Trained(done, result, held_out)
+
+
+def training_examples(workspace: Workspace, settings: TrainSettings) -> list[TrainingExample]:
+    """What a training of these settings would see.
+
+    Raises:
+        ConfigError: no pairs are configured, or their file is not there.
+        DataError: none can be used.
+    """
+    return _examples(workspace, settings, *_judged(workspace))[0]
+
+
+def _judged(*workspaces: Workspace) -> tuple[set[str], set[str]]:
+    """Hashes and texts of the queries that no training may see."""
+    hashes = set[str]().union(*map(_judged_hashes, workspaces))
+    return hashes, {text for workspace in workspaces for text in _judged_texts(workspace)}
 
 
 def _version_of(

@@ -1,0 +1,40 @@
+-- How often a judged set was looked at to choose by it: every choice makes it a little less honest.
+CREATE TABLE judged_looks (
+    id INTEGER PRIMARY KEY,
+    judged_set TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    looks INTEGER NOT NULL CHECK (looks > 0),
+    at TEXT NOT NULL
+);
+CREATE INDEX judged_looks_by_set ON judged_looks (judged_set);
+
+-- A search over recipes: what is searched, on which data, judged by which dev set.
+CREATE TABLE studies (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    base TEXT NOT NULL,
+    metric TEXT NOT NULL,
+    judged_set TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    space TEXT NOT NULL,
+    examples INTEGER NOT NULL,
+    before TEXT NOT NULL,
+    version TEXT REFERENCES versions (name),
+    created_at TEXT NOT NULL
+);
+
+-- A trial: one recipe, trained and measured on dev. `history` has every dev evaluation.
+CREATE TABLE trials (
+    study INTEGER NOT NULL REFERENCES studies (id),
+    number INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('running', 'complete', 'pruned', 'failed')),
+    seed INTEGER NOT NULL,
+    params TEXT NOT NULL,
+    value REAL,
+    history TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    why TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    finished_at TEXT,
+    PRIMARY KEY (study, number)
+);

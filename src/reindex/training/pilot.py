@@ -1,0 +1,118 @@
+"""Trainings on slices of the pairs, each measured: the points of a learning curve."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reindex.records import TrainingExample, Vector
+from reindex.training.base import load_base
+from reindex.training.finetune import fine_tune
+from reindex.training.libraries import quiet
+
+if TYPE_CHECKING:
+    from reindex.config import TrainSettings
+
+SHARES = (1 / 8, 1 / 4, 1 / 2)
+"""Of a slice: what is trained on, one after the other, each holding the one before."""
+SMALLEST = 64
+"""Pairs: fewer say nothing."""
+PAIR_COST = 4.0
+"""Texts that could be embedded in the time of training on one pair: forward and back, two texts
+of which one is short (measured: 3.5 to 4)."""
+
+
+class CheckpointEncoder:
+    """A base model or checkpoint in torch, embedding as an exported artifact would.
+
+    Raises:
+        ModelError, MissingExtra: as `load_base`.
+    """
+
+    def __init__(self, spec: str, settings: TrainSettings) -> None:
+        prompts = settings.query_prompt, settings.document_prompt
+        self._model: Any = load_base(spec, max_length=settings.max_length, prompts=prompts)
+
+    @property
+    def dim(self) -> int:
+        """Full dimension."""
+        return len(self.encode_queries(["a"])[0])
+
+    def encode_queries(self, texts: Sequence[str]) -> Vector:
+        """``(n, dim)`` float32, unit length."""
+        return self._encode(texts, "query")
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        """``(n, dim)`` float32, unit length."""
+        return self._encode(texts, "document")
+
+    def _encode(self, texts: Sequence[str], prompt: str) -> Vector:
+        rows = 32 if self._model.device.type == "cpu" else 256
+        with quiet():
+            found: Vector = self._model.encode(
+                list(texts), prompt_name=prompt, batch_size=rows, normalize_embeddings=True,
+                show_progress_bar=False,
+            )  # fmt: skip
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A training on a slice: its encoder, and the seconds that the training took."""
+
+    pairs: int
+    seconds: float
+    encoder: CheckpointEncoder
+
+
+def slice_size(examples: int, texts_per_second: float, seconds: float, epochs: float) -> int:
+    """How large a slice can be whose eighth, quarter and half train within ``seconds``."""
+    return int(min(examples, seconds / slice_seconds(1, texts_per_second, epochs)))
+
+
+def slice_seconds(size: int, texts_per_second: float, epochs: float) -> float:
+    """How long an eighth, a quarter and a half of ``size`` pairs train."""
+    return size * sum(SHARES) * epochs * PAIR_COST / texts_per_second
+
+
+def train_slices(
+    settings: TrainSettings,
+    examples: Sequence[TrainingExample],
+    folder: Path,
+    *,
+    base: str,
+    size: int,
+    may_begin: Callable[[float], bool],
+) -> Iterator[Trained]:
+    """Train ``base`` on nested slices of ``size`` pairs, smallest first, one at a time.
+
+    ``may_begin(seconds)`` says whether a training that will take so long may still begin; a slice
+    that may not is left out, and so are those after it. Nothing stays in ``folder``.
+    """
+    order = random.Random(settings.seed).sample(list(examples), len(examples))  # noqa: S311
+    whole = size == len(examples)
+    counts = sorted({max(SMALLEST, round(size * share)) for share in (*SHARES, *([1.0] * whole))})
+    per_pair = 0.0
+    for count in counts:
+        if count > len(examples) or not may_begin(per_pair * count):
+            return
+        done = _train(settings, order[:count], folder, base)
+        per_pair = done.seconds / count
+        yield done
+
+
+def _train(
+    settings: TrainSettings, examples: Sequence[TrainingExample], folder: Path, base: str
+) -> Trained:
+    started = time.monotonic()
+    try:
+        result = fine_tune(settings, examples, None, folder, base=base, resume=False)
+        encoder = CheckpointEncoder(str(result.checkpoint), settings)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Trained(len(examples), time.monotonic() - started, encoder)
