@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from reindex.config.section import Positive, Section, Share
 from reindex.config.training_data import DataSettings
+from reindex.config.training_losses import LossName
 
 
 class TrainSettings(Section):
-    """Fine-tuning: MNRL inside MatryoshkaLoss."""
+    """Fine-tuning."""
 
     base: str = Field(
         "sentence-transformers/all-MiniLM-L6-v2",
@@ -49,6 +50,18 @@ class TrainSettings(Section):
     evaluations: Positive = Field(3, description="Dev evaluations during training.")
     patience: Positive = Field(3, description="Stop after this many evaluations without a gain.")
     seed: int = Field(13, description="Seed of everything random.")
+    loss: LossName | None = Field(
+        None, description="What is lowered; docs/losses.md has all. Unset: by the kind of the data."
+    )
+    matryoshka: Literal["1d", "2d", "off"] = Field(
+        "1d", description="The loss at all matryoshka_dims; 2d: of earlier layers too; or neither."
+    )
+    margin: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Of triplet losses and contrastive, in cosine distance. Unset: 0.2, 0.5."
+    )
+    guide: str | None = Field(
+        None, description="What tells false negatives for the loss gist. Unset: the base."
+    )
 
 
 class ExportSettings(Section):

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from reindex.config.section import Section
+from reindex.config.training_losses import LossName
 
 DataKind = Literal["pairs", "triplets", "scored", "nli", "labelled", "classes"]
 """What a file of training data holds, and what its rows are read as."""
@@ -26,7 +27,7 @@ class DataSettings(Section):
     columns: Mapping[str, str] = Field(
         {}, description='Role -> column, where names are not recognised: { anchor = "title" }.'
     )
-    loss: str | None = Field(None, description="Its objective. Unset: the kind's own.")
+    loss: LossName | None = Field(None, description="Its loss. Unset: train.loss.")
     weight: Annotated[float, Field(gt=0)] = Field(
-        1.0, description="How often its batches are drawn, beside those of the other tables."
+        1.0, description="How often an epoch goes through it: 1: once, 0.5: through half of it."
     )

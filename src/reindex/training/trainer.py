@@ -5,20 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reindex.training.batching import NoDuplicateBatches, PackedForward
+from reindex.training import heads
+from reindex.training.batching import PackedForward
 from reindex.training.devset import METRICS
-from reindex.training.libraries import load, sentence_transformers_part
+from reindex.training.libraries import load
+from reindex.training.sampling import Batches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reindex.config import TrainSettings
-
-CACHED_ABOVE = 128
-"""Above this batch size gradients are cached (GradCache, Gao et al. 2021), so memory is bounded."""
-
-CACHED_ROWS = 32
-"""Rows per forward pass with cached gradients."""
 
 PACKED_ROWS = 16
 """Rows per part on a CPU; see `PackedForward`."""
@@ -38,27 +34,11 @@ def has_bf16(device: str) -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in checks)
 
 
-def make_loss(model: Any, settings: TrainSettings, dims: Sequence[int]) -> Any:
-    """In-batch softmax (MNRL, van den Oord et al. 2018) at every Matryoshka dimension.
-
-    Kusupati et al. 2022 (arXiv:2205.13147); each dimension weighs the same, as there.
-    """
-    losses = sentence_transformers_part("losses")
-    scale = 1 / settings.temperature
-    if settings.batch_size > CACHED_ABOVE:
-        ranking = losses.CachedMultipleNegativesRankingLoss(
-            model, scale=scale, mini_batch_size=CACHED_ROWS
-        )
-    else:
-        ranking = losses.MultipleNegativesRankingLoss(model, scale=scale)
-    return losses.MatryoshkaLoss(model, ranking, list(dims))
-
-
 def make_trainer(
     model: Any,
-    loss: Any,
-    columns: dict[str, list[str]],
-    batches: NoDuplicateBatches,
+    losses: Sequence[Any],
+    columns: Sequence[dict[str, list[Any]]],
+    batches: Batches,
     *,
     settings: TrainSettings,
     folder: Path,
@@ -67,20 +47,31 @@ def make_trainer(
 ) -> Any:
     """The trainer; ``evaluator`` is None where there is no dev set.
 
+    There are as many ``losses`` as sets of ``columns``, and ``batches`` are drawn from all sets.
     On the CPU the model's forward pass is packed, which `PackedForward` explains; short queries
     are never padded to the documents' length, because the collator pads each column apart.
     """
     library = load("torch", "transformers", "accelerate", "datasets", "sentence_transformers")
-    datasets = load("datasets")
-    if model.device.type == "cpu":
+    if model.device.type == "cpu" and settings.matryoshka != "2d":  # 2D looks into the layers
         model.forward = PackedForward(model.forward, PACKED_ROWS)
     model.model_card_data.local_files_only = True
 
     class Trainer(library.SentenceTransformerTrainer):  # type: ignore[misc,name-defined]
-        """Takes its batches from us, and spends no time on a model card."""
+        """Takes its batches from us, keeps losses' own weights, writes no model card."""
 
         def get_batch_sampler(self, *_: Any, **__: Any) -> Any:
             return batches
+
+        def get_multi_dataset_batch_sampler(self, *_: Any, **__: Any) -> Any:
+            return batches
+
+        def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+            super()._save(output_dir, state_dict)
+            heads.save(losses, model, Path(output_dir or folder))
+
+        def _load_from_checkpoint(self, checkpoint: str) -> None:
+            super()._load_from_checkpoint(checkpoint)
+            heads.restore(losses, model, Path(checkpoint))
 
         def add_model_card_callback(self, *_: Any) -> None:
             pass
@@ -88,13 +79,20 @@ def make_trainer(
     trainer = Trainer(
         model=model,
         args=_arguments(library, settings, folder, device=model.device.type, dev=evaluator),
-        train_dataset=datasets.Dataset.from_dict(columns),
-        loss=loss,
+        train_dataset=_by_objective([load("datasets").Dataset.from_dict(item) for item in columns]),
+        loss=_by_objective(losses),
         evaluator=evaluator,
         callbacks=callbacks,
     )
     trainer.remove_callback(load("transformers").PrinterCallback)  # it prints to stdout
     return trainer
+
+
+def _by_objective(items: Sequence[Any]) -> Any:
+    """The only item, or all of them under names that torch takes."""
+    if len(items) == 1:
+        return items[0]
+    return {f"objective_{place}": item for place, item in enumerate(items)}
 
 
 def _arguments(
@@ -131,7 +129,12 @@ def _arguments(
 
 
 def column_prompts(settings: TrainSettings) -> dict[str, str]:
-    """Column -> prompt, for the prompts that are set. 64 negatives are more than anybody has."""
+    """Column -> prompt, for the prompts that are set. 64 negatives are more than anybody has.
+
+    Scored and labelled texts are likened to each other, so all take the prompt of queries, as E5
+    does for symmetric tasks (Wang et al. 2022, arXiv:2212.03533).
+    """
     prompts = {"anchor": settings.query_prompt, "positive": settings.document_prompt}
+    prompts |= dict.fromkeys(("first", "second", "text"), settings.query_prompt)
     prompts |= {f"negative_{place}": settings.document_prompt for place in range(1, 65)}
     return {column: prompt for column, prompt in prompts.items() if prompt}
