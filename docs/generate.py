@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md and docs/commands.md from the code, and computes docs/scale.md.
+"""Writes docs/configuration.md and docs/commands.md from the code, and computes tables of others.
 
     python docs/generate.py
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pydantic_core import PydanticUndefined
 from reindex.cli import main
 from reindex.config import Settings
 from reindex.config.template import lists_of, tables, toml_value
+from reindex.losses import LOSSES, Loss
 from reindex.sizing import Constants, Move, Needs, needs
 
 DOCS = Path(__file__).parent
@@ -136,10 +138,35 @@ MOVES = (
 
 def scale() -> str:
     """The page with its computed tables."""
-    page = (DOCS / "scale.md").read_text("utf-8")
-    for name, table in (("constants", _constants()), ("moves", _moves())):
-        head, mark, rest = page.partition(f"<!-- computed: {name} -->\n")
-        page = head + mark + table + rest[rest.index("<!-- end -->") :]
+    return _computed("scale", {"constants": _constants(), "moves": _moves()})
+
+
+def losses() -> str:
+    """The page with its table."""
+    rows = [
+        (f"`{loss.name}`", loss.summary, ", ".join(loss.kinds), loss.negatives,
+         ", ".join(_marks(loss)) or "–", loss.source)
+        for loss in LOSSES.values()
+    ]  # fmt: skip
+    head = ("loss", "lowers", "data", "hard negatives", "is, or wants", "source")
+    lines = [head, ("---",) * len(head), *rows]
+    return _computed("losses", {"losses": "".join(f"| {' | '.join(cells)} |\n" for cells in lines)})
+
+
+def _marks(loss: Loss) -> Iterator[str]:
+    for name, there in (
+        ("in-batch", loss.in_batch), ("cached", loss.cached), ("a teacher", loss.teacher),
+        ("a guide", loss.guide), ("not in Matryoshka", not loss.matryoshka),
+    ):  # fmt: skip
+        if there:
+            yield name
+
+
+def _computed(name: str, tables: dict[str, str]) -> str:
+    page = (DOCS / f"{name}.md").read_text("utf-8")
+    for mark, table in tables.items():
+        head, start, rest = page.partition(f"<!-- computed: {mark} -->\n")
+        page = head + start + table + rest[rest.index("<!-- end -->") :]
     return page
 
 
@@ -177,5 +204,6 @@ def _bytes(size: float) -> str:
 
 if __name__ == "__main__":
     (DOCS / "scale.md").write_text(scale(), "utf-8")
+    (DOCS / "losses.md").write_text(losses(), "utf-8")
     (DOCS / "configuration.md").write_text(configuration(), "utf-8")
     (DOCS / "commands.md").write_text(commands(), "utf-8")

@@ -42,7 +42,7 @@ class Loss:
     matryoshka: bool = True
 
     def takes(self, kind: str, *, scored: bool) -> bool:
-        """Whether it fits a kind of data; ``scored``: a teacher's scores are there, or a teacher."""
+        """Whether it fits a kind of data; ``scored``: with a teacher, or its scores."""
         return kind in self.kinds and (scored or not self.teacher)
 
 
@@ -150,10 +150,10 @@ def choose_loss(kind: str, asked: str | None, *, scored: bool = False, name: str
         DataError: the loss that was asked for does not take this data; names those that do.
     """
     if asked is None:
-        loss, reason = DEFAULTS[kind]
+        default, reason = DEFAULTS[kind]
         if kind == "triplets" and scored:
-            loss, reason = "kl", "the rows have a teacher's scores to learn from"
-        return Choice(LOSSES[loss], reason)
+            default, reason = "kl", "there are a teacher's scores to learn from"
+        return Choice(LOSSES[default], f"unset, and the data is {kind}: {reason}")
     loss = LOSSES[known_loss(asked)]
     if loss.takes(kind, scored=scored):
         return Choice(loss, "named")

@@ -122,11 +122,15 @@ class Judgements:
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
-    """One row of training data: a query, its relevant text and, if any, hard negatives."""
+    """One row of training data: a query, its relevant text and, if any, hard negatives.
+
+    ``scores`` are a teacher's: of the positive, then of each negative; similarities or logits.
+    """
 
     anchor: str
     positive: str
     negatives: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from reindex.cli import main
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-STAGES = ("corpus", "training", "export", "encoder", "stores", "build", "comparison", "promotion",
-          "retrieval", "rollout", "registry", "demo", "sync", "owner",
+STAGES = ("corpus", "training", "losses", "export", "encoder", "stores", "build", "comparison",
+          "promotion", "retrieval", "rollout", "registry", "demo", "sync", "owner",
           "operating")  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def generate() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["configuration", "commands", "scale"])
+@pytest.mark.parametrize("page", ["configuration", "commands", "scale", "losses"])
 def test_the_reference_pages_are_what_the_code_says(generate: ModuleType, page: str) -> None:
     written = (DOCS / f"{page}.md").read_text("utf-8")
     assert written == getattr(generate, page)(), "run: python docs/generate.py"

@@ -11,7 +11,7 @@ import pytest
 
 from reindex.errors import DataError, ModelError
 from reindex.protocols import DeadLetterSink
-from reindex.records import Document, Judgements, Query, TrainingExample, query_hash
+from reindex.records import Document, Judgements, Query, TrainingExample
 from reindex.training import data
 from reindex.training.base import resolve_base
 from reindex.training.batching import NoDuplicateBatches
@@ -100,20 +100,6 @@ def test_rows_with_different_numbers_of_negatives_are_refused_with_counts() -> N
 def test_no_rows_are_refused() -> None:
     with pytest.raises(DataError, match="got none"):
         data.to_columns([])
-
-
-def test_the_data_hash_sees_order_and_where_a_text_ends() -> None:
-    one, other = TrainingExample("a", "b"), TrainingExample("c", "d")
-    hashes = {
-        data.data_hash(rows)
-        for rows in ([one, other], [other, one], [one], [TrainingExample("ab", "")])
-    }
-    assert len(hashes) == 4
-
-
-def test_query_hashes_fold_case_and_space() -> None:
-    rows = [TrainingExample("What  is it?", "x"), TrainingExample("what is IT?", "y")]
-    assert data.query_hashes(rows) == [query_hash("what is it?")]
 
 
 # -- dev sets

@@ -23,6 +23,7 @@ TRAIN_OPTIONS = (
     click.option("--batch-size", type=int, help="Pairs per batch."),
     click.option("--learning-rate", type=float, help="Peak learning rate."),
     click.option("--max-pairs", type=int, help="Use a random sample of this many pairs."),
+    click.option("--loss", help="What is lowered; docs/losses.md has all. Unset: by the data."),
     click.option("--seed", type=int, help="Seed of everything random."),
 )
 
@@ -60,7 +61,7 @@ def training_settings(project: Project, given: dict[str, Any]) -> Any:
 @json_option
 @with_project
 def train(project: Project, corpus: Path | None, again: bool, as_json: bool, **given: Any) -> None:
-    """Fine-tune a base model on pairs: MNRL inside MatryoshkaLoss. Makes the next version.
+    """Fine-tune a base model on pairs or other data. Makes the next version.
 
     An interrupted training goes on where it stopped: run the same command again.
     """
@@ -83,6 +84,8 @@ def show_trained(trained: Trained, *, as_json: bool) -> None:
             "To train another: --again"
         )
         return
+    for item in version.recipe["lineage"]["objectives"]:
+        click.echo(f"{item['rows']:,} {item['kind']}: loss {item['loss']} ({item['reason']})")
     before, after = version.metrics["before"], version.metrics["after"]
     rows = [[name, f"{before[name]:.4f}", f"{after[name]:.4f}"] for name in after if name in before]
     table(["dev metric", "base", version.name], rows, title=f"{version.name} from {version.base}")

@@ -74,7 +74,8 @@ class TrainingSet:
 
 def _flat(row: Row) -> list[object]:
     if isinstance(row, TrainingExample):
-        return [row.anchor, row.positive, *row.negatives]
+        scores = [list(row.scores)] if row.scores else []
+        return [row.anchor, row.positive, *row.negatives, *scores]
     return list(astuple(row))
 
 

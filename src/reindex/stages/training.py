@@ -264,10 +264,15 @@ def _recipe(settings: TrainSettings, examples: Sequence[TrainingExample]) -> dic
 
 
 def _same_recipe(workspace: Workspace, recipe: dict[str, Any]) -> Version | None:
-    """The latest version of this very recipe and data, finished or cut off."""
+    """The latest version of this very recipe and data, finished or cut off.
+
+    A key that a stored recipe lacks, because it is newer, is what it was then: the default.
+    """
     wanted = json.loads(json.dumps(recipe))
+    defaults = TrainSettings().model_dump(mode="json", exclude=_NOT_PART_OF_THE_RECIPE)
     for version in reversed(workspace.registry.versions()):
         known = {key: value for key, value in version.recipe.items() if key != "lineage"}
+        known = {**{key: defaults[key] for key in defaults if key in wanted}, **known}
         if version.kind == "fine-tuned" and known == wanted:
             return version
     return None

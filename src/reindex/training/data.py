@@ -1,9 +1,7 @@
-"""Training examples -> columns, keys and hashes."""
+"""Training examples -> columns and keys."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -43,17 +41,3 @@ def row_keys(examples: Iterable[TrainingExample]) -> list[frozenset[str]]:
         frozenset(map(query_hash, (example.anchor, example.positive, *example.negatives)))
         for example in examples
     ]
-
-
-def data_hash(examples: Iterable[TrainingExample]) -> str:
-    """sha256 over all examples, in order."""
-    digest = hashlib.sha256()
-    for example in examples:
-        row = json.dumps([example.anchor, example.positive, *example.negatives])
-        digest.update(row.encode("utf-8", "surrogatepass") + b"\n")
-    return digest.hexdigest()
-
-
-def query_hashes(examples: Iterable[TrainingExample]) -> list[str]:
-    """`query_hash` of every different anchor, sorted: what a leakage check looks up."""
-    return sorted({query_hash(example.anchor) for example in examples})

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 from reindex.errors import ModelError
 from reindex.protocols import Progress, no_progress
 from reindex.records import TrainingExample
-from reindex.training import data
 from reindex.training.base import load_base, save_checkpoint
-from reindex.training.batching import NoDuplicateBatches
 from reindex.training.callbacks import SAVE_EVERY, Conductor, make_callbacks
 from reindex.training.devset import METRICS, DevSet, evaluate, make_evaluator, read_metrics
-from reindex.training.libraries import quiet
+from reindex.training.libraries import load, quiet
 from reindex.training.lineage import fixed_part, trace
+from reindex.training.losses import Needs, make_loss
 from reindex.training.memory import keep_freed_memory
+from reindex.training.objectives import Objective, Task, as_objectives, lay_out, make_batches
 from reindex.training.ranks import from_leader, leads, processes
 from reindex.training.runs import RunFolder
-from reindex.training.trainer import make_loss, make_trainer
+from reindex.training.sampling import Batches
+from reindex.training.trainer import frozen, make_trainer
 
 if TYPE_CHECKING:
     from reindex.config import TrainSettings
@@ -66,7 +67,7 @@ class TrainResult:
 
 def fine_tune(
     settings: TrainSettings,
-    examples: Sequence[TrainingExample],
+    examples: Sequence[TrainingExample] | Sequence[Objective],
     dev: DevSet | None,
     run_dir: Path,
     *,
@@ -74,14 +75,14 @@ def fine_tune(
     progress: Progress = no_progress,
     resume: bool = True,
 ) -> TrainResult:
-    """Fine-tune ``base`` on ``examples``: MNRL inside MatryoshkaLoss, best checkpoint by dev.
+    """Fine-tune ``base`` on ``examples``: each set's loss in MatryoshkaLoss, best by dev.
 
     A training that was killed or interrupted goes on from its last checkpoint when called again
     with the same arguments, through the same batches; a finished one is returned as it is.
 
     Args:
         settings: the ``[train]`` section.
-        examples: rows with equal numbers of negatives (often none).
+        examples: rows with equal numbers of negatives (often none), or objectives of any kinds.
         dev: chooses the checkpoint; None: the last one is taken.
         run_dir: keeps checkpoints and, in ``model/``, the result.
         base: what `resolve_base` takes.
@@ -89,23 +90,21 @@ def fine_tune(
         resume: False removes what an earlier training left in ``run_dir``.
 
     Raises:
-        DataError: no usable examples, or rows with different numbers of negatives.
+        DataError: no usable examples, rows with different numbers of negatives, or a loss that
+            does not take its data.
         ModelError: the base cannot be had, the training diverged, or ``run_dir`` holds a training
             with other settings or data.
         MissingExtra: the [train] extra is not installed.
         KeyboardInterrupt: Ctrl-C; the message says how to go on.
     """
-    columns = data.to_columns(examples)
-    batches = NoDuplicateBatches(
-        data.row_keys(examples), settings.batch_size, settings.seed,
-        processes=processes(),
-    )  # fmt: skip
+    tasks = lay_out(as_objectives(examples, settings.loss), temperature=settings.temperature)
+    batches = make_batches(tasks, settings.batch_size, settings.seed, processes())
     model = load_base(
         base,
         max_length=settings.max_length,
         prompts=(settings.query_prompt, settings.document_prompt),
     )
-    lineage = trace(settings, examples, dev, base, model)
+    lineage = trace(settings, tasks, dev, base, model)
     run = from_leader(lambda: RunFolder.open(run_dir, fixed_part(lineage), resume=resume))
     run.writes = leads()
     if "result" in run.notes and run.model.is_dir():
@@ -113,7 +112,7 @@ def fine_tune(
     if model.device.type == "cpu":
         keep_freed_memory()
     session = _Session(settings, run, lineage, progress)
-    trainer = session.train(model, columns, batches, dev)
+    trainer = session.train(model, tasks, batches, dev)
     return from_leader(lambda: session.finish(trainer, base))
 
 
@@ -138,8 +137,8 @@ class _Session:
     def train(
         self,
         model: Any,
-        columns: dict[str, list[str]],
-        batches: NoDuplicateBatches,
+        tasks: Sequence[Task],
+        batches: Batches,
         dev: DevSet | None,
     ) -> Any:
         """Train to the end (or to Ctrl-C) and return the trainer."""
@@ -156,8 +155,8 @@ class _Session:
         with quiet():
             trainer = make_trainer(
                 model,
-                make_loss(model, self.settings, self.lineage["matryoshka_dims"]),
-                columns,
+                self._losses(model, tasks),
+                [task.columns for task in tasks],
                 batches,
                 settings=self.settings,
                 folder=self.run.path,
@@ -168,6 +167,26 @@ class _Session:
             )
             self._run(trainer, conductor, last)
         return trainer
+
+    def _losses(self, model: Any, tasks: Sequence[Task]) -> list[Any]:
+        load("transformers").set_seed(self.settings.seed)  # of weights that losses have
+        made = []
+        for task in tasks:
+            needs = Needs(
+                model,
+                self.lineage["matryoshka_dims"],
+                negatives=task.negatives,
+                classes=len(task.classes),
+                guide=self._guide,
+            )
+            made.append(make_loss(task.choice.loss, needs, self.settings))
+        return made
+
+    def _guide(self) -> Any:
+        """The model that tells false negatives: as long texts and the same prompts as ours."""
+        length, (query, document) = self.lineage["max_length"], self.lineage["prompts"]
+        spec = self.settings.guide or self.lineage["base"]
+        return frozen(load_base(spec, max_length=length, prompts=(query, document)))
 
     def _run(self, trainer: Any, conductor: Conductor, last: Path | None) -> None:
         try:

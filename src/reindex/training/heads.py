@@ -28,7 +28,9 @@ def weights(losses: Sequence[Any], model: Any) -> dict[str, Any]:
 
 def save(losses: Sequence[Any], model: Any, folder: Path) -> None:
     """Write them beside the model, if there are any."""
-    found = {name: item.detach().cpu().contiguous() for name, item in weights(losses, model).items()}
+    found = {
+        name: item.detach().cpu().contiguous() for name, item in weights(losses, model).items()
+    }
     if found:
         load("safetensors.torch").save_file(found, str(folder / _FILE))
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from reindex.artifact import default_matryoshka_dims
 from reindex.errors import ModelError
-from reindex.training import data
+from reindex.records import text_hash
 from reindex.training.libraries import load, versions
+from reindex.training.losses import is_cached
+from reindex.training.objectives import Task, query_hashes
 from reindex.training.trainer import has_bf16
 
 if TYPE_CHECKING:
     from reindex.config import TrainSettings
-    from reindex.records import TrainingExample
     from reindex.training.devset import DevSet
 
 _ELSEWHERE = {"base", "pairs", "data", "max_pairs", "dev_documents", "dev_queries"}
@@ -35,7 +36,7 @@ def _dims(settings: TrainSettings, dim: int) -> list[int]:
 
 def trace(
     settings: TrainSettings,
-    examples: Sequence[TrainingExample],
+    tasks: Sequence[Task],
     dev: DevSet | None,
     base: str,
     model: Any,
@@ -45,10 +46,11 @@ def trace(
     return {
         "base": base,
         "base_sha256": _weights_hash(model),
-        "data_sha256": data.data_hash(examples),
+        "data_sha256": _data_hash(tasks),
         "dev_sha256": None if dev is None else dev.digest,
-        "examples": len(examples),
-        "query_hashes": data.query_hashes(examples),
+        "examples": sum(len(task.keys) for task in tasks),
+        "objectives": [_objective(task, settings) for task in tasks],
+        "query_hashes": query_hashes(tasks),
         "seed": settings.seed,
         "hyperparameters": settings.model_dump(mode="json", exclude=_ELSEWHERE),
         "dim": dim,
@@ -60,6 +62,25 @@ def trace(
         "threads": load("torch").get_num_threads(),
         "versions": versions(),
     }
+
+
+def _objective(task: Task, settings: TrainSettings) -> dict[str, Any]:
+    """What is lowered on what, and why; the file's name does not decide the result."""
+    return {
+        "kind": task.data.kind,
+        "loss": task.choice.loss.name,
+        "reason": task.choice.reason,
+        "cached": is_cached(task.choice.loss, settings, task.negatives),
+        "weight": task.weight,
+        "rows": len(task.keys),
+        "sha256": task.data.digest,
+    }
+
+
+def _data_hash(tasks: Sequence[Task]) -> str:
+    """The only set's own, else that of all sets' in their order."""
+    digests = [task.data.digest for task in tasks]
+    return digests[0] if len(digests) == 1 else text_hash("\n".join(digests))
 
 
 def fixed_part(lineage: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -89,14 +90,29 @@ def _check(loss: Loss, needs: Needs, settings: TrainSettings, *, cached: bool) -
         )
 
 
-def _ranking(
-    needs: Needs, settings: TrainSettings, cached: bool, *, plain: str, caching: str
-) -> Any:
+def _mnrl(needs: Needs, settings: TrainSettings, cached: bool, **more: Any) -> Any:
     losses = sentence_transformers_part("losses")
+    if not cached:
+        return losses.MultipleNegativesRankingLoss(
+            needs.model, scale=1 / settings.temperature, **more
+        )
+    return losses.CachedMultipleNegativesRankingLoss(
+        needs.model, scale=1 / settings.temperature, mini_batch_size=CACHED_ROWS, **more
+    )
+
+
+def _symmetric(needs: Needs, settings: TrainSettings, cached: bool) -> Any:
+    """MNRL in two directions; a class of its own in older releases."""
+    losses = sentence_transformers_part("losses")
+    if "directions" in inspect.signature(losses.MultipleNegativesRankingLoss).parameters:
+        both = ("query_to_doc", "doc_to_query")
+        return _mnrl(needs, settings, cached, directions=both, partition_mode="per_direction")
     scale = 1 / settings.temperature
-    if cached:
-        return getattr(losses, caching)(needs.model, scale=scale, mini_batch_size=CACHED_ROWS)
-    return getattr(losses, plain)(needs.model, scale=scale)
+    if not cached:
+        return losses.MultipleNegativesSymmetricRankingLoss(needs.model, scale=scale)
+    return losses.CachedMultipleNegativesSymmetricRankingLoss(
+        needs.model, scale=scale, mini_batch_size=CACHED_ROWS
+    )
 
 
 def _gist(needs: Needs, settings: TrainSettings, cached: bool) -> Any:
@@ -164,16 +180,8 @@ def _softmax(needs: Needs, _: TrainSettings, __: bool) -> Any:
 
 
 _MAKERS: dict[str, Callable[[Needs, TrainSettings, bool], Any]] = {
-    "mnrl": partial(
-        _ranking,
-        plain="MultipleNegativesRankingLoss",
-        caching="CachedMultipleNegativesRankingLoss",
-    ),
-    "symmetric": partial(
-        _ranking,
-        plain="MultipleNegativesSymmetricRankingLoss",
-        caching="CachedMultipleNegativesSymmetricRankingLoss",
-    ),
+    "mnrl": _mnrl,
+    "symmetric": _symmetric,
     "gist": _gist,
     "triplet": _triplet,
     "margin-mse": _margin_mse,

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reindex.corpus.training_sets import TrainingSet, texts_of
+from reindex.corpus.training_sets import RowKind, TrainingSet, texts_of
 from reindex.errors import DataError
 from reindex.losses import Choice, choose_loss
 from reindex.records import LabelledPair, LabelledText, ScoredPair, TrainingExample, query_hash
 from reindex.training import data
+from reindex.training.batching import NoDuplicateBatches
+from reindex.training.sampling import Batches, ClassBatches, InterleavedBatches
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def as_objectives(
         raise DataError("Expected training examples or objectives, got both in one list.")
     if objectives:
         return [replace(item, loss=item.loss or loss) for item in objectives]
-    kind = "triplets" if any(item.negatives for item in examples) else "pairs"
+    kind: RowKind = "triplets" if any(item.negatives for item in examples) else "pairs"
     return [Objective(TrainingSet(kind, tuple(examples)), loss)]
 
 
@@ -107,8 +109,8 @@ def _lay_out(name: str, objective: Objective, temperature: float) -> Task:
     task = Task(
         name, choice, objective.data, {}, [frozenset()] * len(rows), objective.weight, objective.dev
     )
-    if isinstance(rows[0], TrainingExample):
-        return _retrieval(task, [row for row in rows if isinstance(row, TrainingExample)], temperature)
+    if examples := [row for row in rows if isinstance(row, TrainingExample)]:
+        return _retrieval(task, examples, temperature)
     return _LAYOUTS[type(rows[0])](task)
 
 
@@ -173,7 +175,7 @@ def nli_examples(rows: Sequence[LabelledPair]) -> list[TrainingExample]:
     for row in rows:
         if row.label == "contradiction":
             against.setdefault(row.first, []).append(row.second)
-    made = []
+    made: list[TrainingExample] = []
     for row in rows:
         if row.label == "entailment":
             found = against.get(row.first, [])
@@ -220,11 +222,9 @@ def _labelled(task: Task) -> Task:
 def _classed(task: Task) -> Task:
     rows = [row for row in task.data.rows if isinstance(row, LabelledText)]
     labels = _classes([row.label for row in rows])
-    columns = {"text": [row.text for row in rows],
-               "label": [labels.index(row.label) for row in rows]}  # fmt: skip
-    return replace(
-        task, columns=columns, classes=labels, groups=tuple(row.label for row in rows)
-    )
+    numbers = [labels.index(row.label) for row in rows]
+    columns: dict[str, list[Any]] = {"text": [row.text for row in rows], "label": numbers}
+    return replace(task, columns=columns, classes=labels, groups=tuple(row.label for row in rows))
 
 
 def _classes(found: Sequence[str]) -> tuple[str, ...]:
@@ -237,16 +237,36 @@ def _classes(found: Sequence[str]) -> tuple[str, ...]:
 _LAYOUTS = {ScoredPair: _scored, LabelledPair: _labelled, LabelledText: _classed}
 
 
-# -- what is known of all of them
+# -- all of them together
 
 
-def queries_of(objectives: Sequence[Objective]) -> list[str]:
-    """`query_hash` of every text that may be a judged query, sorted."""
+def query_hashes(tasks: Sequence[Task]) -> list[str]:
+    """`query_hash` of every text that may be a judged query, sorted: for leakage checks."""
     return sorted(
         {
             query_hash(text)
-            for objective in objectives
-            for row in objective.data.rows
+            for task in tasks
+            for row in task.data.rows
             for text in ([row.anchor] if isinstance(row, TrainingExample) else texts_of(row))
         }
     )
+
+
+def make_batches(tasks: Sequence[Task], batch_size: int, seed: int, processes: int) -> Batches:
+    """The batches of all tasks: the only task's own, or those of several, mixed by weight.
+
+    Raises:
+        DataError: a task's rows make no batch.
+    """
+    made = [_batches(task, batch_size, seed, processes) for task in tasks]
+    if len(made) == 1:
+        return made[0]
+    weighted = [(batches, task.weight) for batches, task in zip(made, tasks, strict=True)]
+    sizes = [len(task.keys) for task in tasks]
+    return InterleavedBatches(weighted, sizes, seed, processes=processes)
+
+
+def _batches(task: Task, batch_size: int, seed: int, processes: int) -> Batches:
+    if task.groups:
+        return ClassBatches(task.groups, batch_size, seed, processes=processes)
+    return NoDuplicateBatches(task.keys, batch_size, seed, processes=processes)

@@ -120,9 +120,7 @@ class InterleavedBatches:
         self.batch_size = sets[0][0].batch_size
         self.epoch = 0
         self._sets = [batches for batches, _ in sets]
-        self._turns = [
-            max(1, round(weight * len(batches) / processes)) for batches, weight in sets
-        ]
+        self._turns = [max(1, round(weight * len(batches) / processes)) for batches, weight in sets]
         self._first_rows = [0, *itertools.accumulate(sizes)]
         self._seed = seed
         self._processes = processes

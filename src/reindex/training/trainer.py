@@ -88,6 +88,15 @@ def make_trainer(
     return trainer
 
 
+def frozen(model: Any) -> Any:
+    """A model that is asked and not trained, its forward pass packed like the trained one's."""
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    if model.device.type == "cpu":
+        model.forward = PackedForward(model.forward, PACKED_ROWS)
+    return model.eval()
+
+
 def _by_objective(items: Sequence[Any]) -> Any:
     """The only item, or all of them under names that torch takes."""
     if len(items) == 1:

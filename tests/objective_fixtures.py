@@ -1,0 +1,44 @@
+"""The translation task of `training_fixtures` as every kind of training data."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from reindex.corpus.training_sets import RowKind, TrainingSet
+from reindex.losses import LOSSES
+from reindex.records import LabelledPair, LabelledText, ScoredPair, TrainingExample
+from tests.training_fixtures import pairs
+
+KINDS: tuple[RowKind, ...] = get_args(RowKind)
+FITTING = [(kind, loss.name) for kind in KINDS for loss in LOSSES.values() if kind in loss.kinds]
+"""Every kind of data with every loss that takes it."""
+
+
+def triplets(negatives: int = 1, *, scores: bool = False) -> list[TrainingExample]:
+    """Each pair with other pairs' answers, and a teacher who knows, in logits."""
+    rows = pairs()
+    made = []
+    for place, row in enumerate(rows):
+        others = tuple(rows[place - 7 * step].positive for step in range(1, negatives + 1))
+        told = (6.0, *(-3.0 - step for step in range(negatives))) if scores else ()
+        made.append(TrainingExample(row.anchor, row.positive, others, told))
+    return made
+
+
+def rows_of(kind: RowKind, *, scores: bool = True) -> TrainingSet:
+    """80 to 160 rows of a kind."""
+    rows = pairs()
+    against = [rows[place - 9].positive for place in range(len(rows))]
+    both = list(zip(rows, against, strict=True))
+    made: dict[RowKind, Any] = {
+        "pairs": list(rows),
+        "triplets": list(triplets(2, scores=scores)),
+        "scored": [ScoredPair(row.anchor, row.positive, 0.9) for row in rows]
+        + [ScoredPair(row.anchor, other, 0.1) for row, other in both],
+        "nli": [LabelledPair(row.anchor, row.positive, "entailment") for row in rows]
+        + [LabelledPair(row.anchor, other, "contradiction") for row, other in both],
+        "labelled": [LabelledPair(row.anchor, row.positive, "1") for row in rows]
+        + [LabelledPair(row.anchor, other, "0") for row, other in both],
+        "classes": [LabelledText(row.anchor, row.anchor.split()[0]) for row in rows],
+    }
+    return TrainingSet(kind, tuple(made[kind]))
