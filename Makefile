@@ -60,6 +60,7 @@ bench: setup  ## every benchmark, with ratios
 	$(BIN)/python benchmarks/build_memory.py
 	$(BIN)/python benchmarks/search_latency.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/training_speed.py
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
