@@ -52,3 +52,16 @@ def test_sketches_are_kept_and_read() -> None:
     again = Sketches.from_bytes(kept.to_bytes())
     assert again.nearest(["five four", "six"]) == [1.0, 0.0]
     assert Sketches.of([]).nearest(["anything"]) == [0.0]
+
+
+@pytest.mark.parametrize("length", [9, 20, 40, 56])
+def test_no_near_duplicate_of_a_short_text_is_missed(length: int) -> None:
+    dice = random.Random(length)
+    pool = WORDS[: length + 8]  # so that many texts are nearly the same
+    texts = [" ".join(dice.sample(pool, dice.randint(length, length + 7))) for _ in range(150)]
+    kept = Sketches.of(texts)
+    for wanted in (dice.sample(pool, length) for _ in range(60)):
+        words = {*wanted}
+        exact = [len(words & {*text.split()}) / len(words | {*text.split()}) for text in texts]
+        expected = max((value for value in exact if value >= 0.9), default=0.0)
+        assert kept.nearest([" ".join(wanted)]) == [pytest.approx(expected)]

@@ -25,6 +25,10 @@ TRAIN_OPTIONS = (
     click.option("--max-pairs", type=int, help="Use a random sample of this many pairs."),
     click.option("--loss", help="What is lowered; docs/losses.md has all. Unset: by the data."),
     click.option("--seed", type=int, help="Seed of everything random."),
+    click.option(
+        "--negatives",
+        help="Mine negatives: bm25, dense, random (several with commas), mixed, none.",
+    ),
 )
 
 
@@ -35,22 +39,37 @@ def train_options(command: Any) -> Any:
     return command
 
 
+def _named(location: tuple[int | str, ...]) -> str:
+    """The option of a key: --negatives for train.negatives.sources."""
+    if location[0] != "negatives" or "sources" in location:
+        return str(location[0])
+    return str(location[1])
+
+
 def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def training_settings(project: Project, given: dict[str, Any]) -> Any:
-    """[train] with the options that were given in place of its keys, validated."""
+def training_settings(
+    project: Project, given: dict[str, Any], negatives: dict[str, Any] | None = None
+) -> Any:
+    """[train] with the options that were given in place of its keys, validated.
+
+    ``negatives``: options in place of the keys of [train.negatives].
+    """
     from pydantic import ValidationError
 
     changed = {key: value for key, value in given.items() if value is not None}
     if "pairs" in changed:
         changed["pairs"] = changed["pairs"].resolve()  # as seen from here, not from the config
     current = project.settings.train
+    within = {"sources": changed.pop("negatives", None), **(negatives or {})}
+    within = {key: value for key, value in within.items() if value is not None}
+    changed["negatives"] = {**current.negatives.model_dump(), **within}
     try:
         return type(current).model_validate({**current.model_dump(), **changed})
     except ValidationError as error:
-        wrong = [f"{_option(str(e['loc'][0]))}: {e['msg']}" for e in error.errors()]
+        wrong = [f"{_option(_named(e['loc']))}: {e['msg']}" for e in error.errors()]
         raise click.UsageError("; ".join(wrong)) from error
 
 

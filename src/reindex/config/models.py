@@ -10,6 +10,7 @@ from pydantic import Field
 from reindex.config.section import Positive, Section, Share
 from reindex.config.training_data import DataSettings
 from reindex.config.training_losses import LossName
+from reindex.config.training_negatives import NegativeSettings
 
 
 class TrainSettings(Section):
@@ -62,6 +63,7 @@ class TrainSettings(Section):
     guide: str | None = Field(
         None, description="What tells false negatives for the loss gist. Unset: the base."
     )
+    negatives: NegativeSettings = NegativeSettings()
 
 
 class ExportSettings(Section):

@@ -21,7 +21,9 @@ from reindex.evaluation.groups import NEAR_DUPLICATE, words
 
 SIZE = 64
 LEAST_PREFIX = 8
-"""Hashes of a sketch that are looked up at least: a sketch of a long text may lack some."""
+"""Hashes of a long text's sketch that are looked up at least: the other sketch may lack some."""
+_WHOLE = math.floor(NEAR_DUPLICATE * SIZE)
+"""Of a text with at most so many words every near-duplicate's sketch is whole."""
 Hashes = NDArray[np.uint32]
 
 
@@ -78,7 +80,9 @@ class Sketches:
     def _nearest(self, wanted: Hashes, ordered: Hashes, owners: NDArray[np.int64]) -> float:
         first = np.searchsorted(ordered, wanted, side="left")
         last = np.searchsorted(ordered, wanted, side="right")
-        prefix = max(len(wanted) - math.ceil(NEAR_DUPLICATE * len(wanted)) + 1, LEAST_PREFIX)
+        prefix = len(wanted) - math.ceil(NEAR_DUPLICATE * len(wanted)) + 1
+        if len(wanted) > _WHOLE:
+            prefix = max(prefix, LEAST_PREFIX)
         rarest = np.argsort(last - first, kind="stable")[:prefix]
         candidates = {int(o) for at in rarest for o in owners[first[at] : last[at]]}
         best = max((similarity(wanted, self._of(at)) for at in candidates), default=0.0)

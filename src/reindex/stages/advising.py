@@ -25,10 +25,11 @@ from reindex.forecast import Shape, seconds_of
 from reindex.records import Judgements, TrainingExample
 from reindex.registry.ledger import Version
 from reindex.registry.looks import Looks
+from reindex.stages.bases import base_spec
 from reindex.stages.piloting import Embeds, PilotRun, draw_bench, embed_and_search
 from reindex.stages.planning import plan
 from reindex.stages.sampling import Sample, take_sample
-from reindex.stages.training import base_spec, training_examples
+from reindex.stages.training import training_examples
 from reindex.workspace import Workspace
 
 logger = logging.getLogger(__name__)

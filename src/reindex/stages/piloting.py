@@ -14,8 +14,8 @@ from reindex.advice.evidence import Bench, Run, Scores, dense_run
 from reindex.advice.findings import Pilot, PilotPoint
 from reindex.evaluation.groups import group_queries
 from reindex.records import Judgements, TrainingExample, Vector
+from reindex.stages.bases import base_spec
 from reindex.stages.reading import documents_of
-from reindex.stages.training import base_spec
 from reindex.workspace import Workspace
 
 UNKNOWN = (

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from reindex.config import TrainSettings
 from reindex.corpus.pairs import examples_from_beir, read_examples
-from reindex.errors import ConfigError, DataError, ModelError, UnknownVersion
+from reindex.errors import ConfigError, DataError
 from reindex.records import TrainingExample, query_hash
 from reindex.registry.ledger import Version
 from reindex.registry.lineage import Lineage
 from reindex.registry.result_book import ResultBook
+from reindex.stages.bases import base_spec
 from reindex.stages.checking_data import configured_data
 from reindex.stages.leaking import near_judged, sketches_of
+from reindex.stages.mining import known_positives, with_negatives
 from reindex.stages.reading import documents_of
 from reindex.stages.supervision import supervised, version_lock
 from reindex.workspace import Workspace
@@ -103,7 +105,11 @@ def train(
     settings = settings or workspace.settings.train
     base = resolve_base(base_spec(workspace, settings.base))  # a typo must not cost a version
     data = workspace if corpus is None else workspace.with_corpus(corpus)
-    examples, held_out = _examples(data, settings, *_judged(workspace, data))
+    examples, held_out, positives = held_back(workspace, data, settings)
+    if settings.negatives.sources:
+        examples = from_leader(
+            lambda: [*with_negatives(workspace, data, settings, examples, positives).rows]
+        )
     dev = _dev_set(data, settings)
     recipe = _recipe(settings, examples)
     version = from_leader(lambda: _version_of(workspace, settings, recipe, again=again))
@@ -186,9 +192,19 @@ def _record(
         )
 
 
+def held_back(
+    workspace: Workspace, data: Workspace, settings: TrainSettings
+) -> tuple[list[TrainingExample], int, dict[str, list[str]]]:
+    """The examples to train on, how many were left out, and what answers each query at all.
+
+    Left out are those whose query is judged, here or in ``data``.
+    """
+    return _examples(data, settings, *_judged(workspace, data))
+
+
 def _examples(
     workspace: Workspace, settings: TrainSettings, judged: set[str], texts: set[str]
-) -> tuple[list[TrainingExample], int]:
+) -> tuple[list[TrainingExample], int, dict[str, list[str]]]:
     """The training examples, without those whose query is a judged one (invariant: never seen).
 
     ``judged`` are hashes; of those that are at hand, ``texts``, near-duplicates are left out too.
@@ -208,7 +224,7 @@ def _examples(
         )
     if settings.max_pairs is not None and len(kept) > settings.max_pairs:
         kept = random.Random(settings.seed).sample(kept, settings.max_pairs)  # noqa: S311
-    return kept, held_out
+    return kept, held_out, known_positives(examples)
 
 
 def _read(workspace: Workspace, settings: TrainSettings) -> list[TrainingExample]:
@@ -276,18 +292,6 @@ def _same_recipe(workspace: Workspace, recipe: dict[str, Any]) -> Version | None
         if version.kind == "fine-tuned" and known == wanted:
             return version
     return None
-
-
-def base_spec(workspace: Workspace, base: str) -> str:
-    """A version's checkpoint, a folder as seen from the config file, or ``base`` as it is."""
-    try:
-        version = workspace.registry.version(base)
-    except UnknownVersion:
-        local = workspace.settings.resolve(Path(base))
-        return str(local) if local.is_dir() else base
-    if version.checkpoint is None:
-        raise ModelError(f"{base} has no checkpoint yet: its training did not finish.")
-    return str(workspace.settings.home / version.checkpoint)
 
 
 def _relative(workspace: Workspace, path: Path) -> str:

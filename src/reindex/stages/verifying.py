@@ -12,8 +12,9 @@ from reindex.errors import AdoptionRefused, ModelError, UnknownVersion
 from reindex.inspection.agreement import Agreement, Encode, agreement, best
 from reindex.records import StoredPoint
 from reindex.registry.ledger import Version
+from reindex.stages.bases import base_spec
 from reindex.stages.exporting import export
-from reindex.stages.training import BaseRecipe, adopt_base, base_spec
+from reindex.stages.training import BaseRecipe, adopt_base
 from reindex.workspace import Workspace
 
 GRAPHS = ("fp32", "int8")

@@ -45,7 +45,7 @@ def trace(
     dim = int(_dimension(model))
     return {
         "base": base,
-        "base_sha256": _weights_hash(model),
+        "base_sha256": weights_hash(model),
         "data_sha256": _data_hash(tasks),
         "dev_sha256": None if dev is None else dev.digest,
         "examples": sum(len(task.keys) for task in tasks),
@@ -94,7 +94,7 @@ def _dimension(model: Any) -> int:
     return int((newer or model.get_sentence_embedding_dimension)())
 
 
-def _weights_hash(model: Any) -> str:
+def weights_hash(model: Any) -> str:
     """sha256 over the base's tensors, sorted by name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):

@@ -1,0 +1,56 @@
+"""A sentence-transformers model as an encoder: for what has no artifact, as a stronger model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from reindex.records import Vector
+from reindex.training.base import load_base
+from reindex.training.libraries import quiet
+from reindex.training.lineage import weights_hash
+
+
+class ModelEncoder:
+    """Embeds with torch in float32, on the device that sentence-transformers finds.
+
+    Args:
+        base: what `reindex.training.base.resolve_base` takes.
+        max_length: tokens per text; None: the model's own, at most 256.
+        prompts: put before queries and documents.
+
+    Raises:
+        ModelError: it cannot be found, fetched or loaded.
+        MissingExtra: the [train] extra is not installed.
+    """
+
+    def __init__(
+        self, base: str, *, max_length: int | None = None, prompts: tuple[str, str] = ("", "")
+    ) -> None:
+        self._model: Any = load_base(base, max_length=max_length, prompts=prompts)
+        self._prompts = prompts
+        self.dim = int(self._encode("", ["dimension"]).shape[1])
+        length = self._model.max_seq_length
+        self.space = hashlib.sha256(
+            f"{weights_hash(self._model)}\n{prompts}\n{length}".encode()
+        ).hexdigest()
+        self.encoding = f"torch-{self.space}"
+
+    def encode_documents(self, texts: Sequence[str]) -> Vector:
+        """``(n, dim)`` float32, unit length, in the order given."""
+        return self._encode(self._prompts[1], texts)
+
+    def encode_queries(self, texts: Sequence[str]) -> Vector:
+        """``(n, dim)`` float32, unit length, in the order given."""
+        return self._encode(self._prompts[0], texts)
+
+    def _encode(self, prompt: str, texts: Sequence[str]) -> Vector:
+        with quiet():
+            vectors = self._model.encode(
+                list(texts), prompt=prompt, batch_size=32, normalize_embeddings=True,
+                show_progress_bar=False, convert_to_numpy=True,
+            )  # fmt: skip
+        return np.asarray(vectors, np.float32)
