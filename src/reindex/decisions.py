@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from reindex.registry.ledger import Promotion
+from reindex.registry.trials import Studies, Study, Trial
 from reindex.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -40,3 +41,8 @@ class Decisions(Workspace):
         from reindex.stages.recalling import live_at
 
         return live_at(self, when)
+
+    def trials(self) -> list[tuple[Study, list[Trial]]]:
+        """Every search over recipes with its trials, oldest first."""
+        studies = Studies(self.registry)
+        return [(study, studies.trials(study.id)) for study in studies.all()]

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from reindex.stages.retrying import Retried
     from reindex.stages.syncing import Synced
     from reindex.stages.training import Trained
+    from reindex.stages.trials import Searched
     from reindex.stages.tuning import Tuned
     from reindex.stages.upkeep import Cleaned, Status
     from reindex.stages.watchdog import WatchRound
@@ -158,6 +159,14 @@ class Project(Decisions):
         from reindex.stages.training import train
 
         return train(self, settings, corpus=corpus, again=again)
+
+    def search_recipes(self, trials: int, settings: TrainSettings | None = None) -> Searched:
+        """Try recipes on dev, within ``[trials]``, until there are so many; the best becomes a
+        version. Goes on with a search that was interrupted.
+        """
+        from reindex.stages.trials import search_recipes
+
+        return search_recipes(self, trials, settings)
 
     def export(self, version: str) -> Version:
         """Export a version to its int8 artifact; checked against the checkpoint."""

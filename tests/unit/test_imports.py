@@ -40,6 +40,7 @@ ONLY_IN = {
     "onnxruntime": {"encoder", "export"},
     "click": {"cli"},
     "rich": {"cli"},
+    "optuna": {"training"},
     "bm25s": {"evaluation"},
     "faiss": {"stores.faiss"},
     "ir_measures": {"evaluation"},

@@ -4,12 +4,13 @@
 from reindex.cli.app import main
 
 # importing these adds their commands to the group, in the order of the work
-from reindex.cli import setup, takeover, data, mining, advise, model, plan, collection, judge, tune
-from reindex.cli import keep, judging, report, live, rollout, watching, look, operate, owner
+from reindex.cli import setup, takeover, data, mining, advise, model, trials, plan, collection
+from reindex.cli import judge, tune, keep, judging, report, live, rollout, watching, look, operate
+from reindex.cli import owner
 # isort: on
 
 __all__ = [
     "advise", "collection", "data", "judge", "judging", "keep", "live", "look", "main", "mining",
-    "model", "operate", "owner", "plan", "report", "rollout", "setup", "takeover", "tune",
+    "model", "operate", "owner", "plan", "report", "rollout", "setup", "takeover", "trials", "tune",
     "watching",
 ]  # fmt: skip

@@ -77,18 +77,43 @@ def training_settings(
 @train_options
 @click.option("--corpus", type=Path, help="BEIR folder whose documents and pairs to train on.")
 @click.option("--again", is_flag=True, help="Train even if a version of this recipe exists.")
+@click.option(
+    "--trials",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Try N recipes on dev, within [trials]; the best becomes the version.",
+)
 @json_option
 @with_project
-def train(project: Project, corpus: Path | None, again: bool, as_json: bool, **given: Any) -> None:
+def train(
+    project: Project, corpus: Path | None, again: bool, trials: int | None, as_json: bool,
+    **given: Any,
+) -> None:  # fmt: skip
     """Fine-tune a base model on pairs or other data. Makes the next version.
 
     An interrupted training goes on where it stopped: run the same command again.
     """
     from reindex.training.ranks import leads
 
+    if trials is not None:
+        if corpus is not None or again:
+            raise click.UsageError("--trials takes neither --corpus nor --again.")
+        search(project, training_settings(project, given), trials, as_json=as_json)
+        return
     trained = project.train(training_settings(project, given), again=again, corpus=corpus)
     if leads():  # of several processes under a launcher one tells
         show_trained(trained, as_json=as_json)
+
+
+def search(project: Project, settings: Any, trials: int, *, as_json: bool) -> None:
+    """Try recipes, and print them with the version that the best one became."""
+    from reindex.cli.trials import show_searched
+
+    found = project.search_recipes(trials, settings)
+    if as_json:
+        emit_json(found)
+    else:
+        show_searched(found)
 
 
 def show_trained(trained: Trained, *, as_json: bool) -> None:

@@ -26,6 +26,7 @@ from reindex.config.stores import (
     ServingSettings,
     StoreSettings,
 )
+from reindex.config.trials import TrialSettings
 from reindex.errors import ConfigError
 
 CONFIG_NAME = "reindex.toml"
@@ -39,6 +40,7 @@ class Settings(Section):
     store: StoreSettings = StoreSettings()
     qdrant: QdrantSettings = QdrantSettings()
     train: TrainSettings = TrainSettings()
+    trials: TrialSettings = TrialSettings()
     advice: AdviceSettings = AdviceSettings()
     export: ExportSettings = ExportSettings()
     embed: EmbedSettings = EmbedSettings()

@@ -105,12 +105,8 @@ def train(
     settings = settings or workspace.settings.train
     base = resolve_base(base_spec(workspace, settings.base))  # a typo must not cost a version
     data = workspace if corpus is None else workspace.with_corpus(corpus)
-    examples, held_out, positives = held_back(workspace, data, settings)
-    if settings.negatives.sources:
-        examples = from_leader(
-            lambda: [*with_negatives(workspace, data, settings, examples, positives).rows]
-        )
-    dev = _dev_set(data, settings)
+    examples, held_out = training_examples(workspace, data, settings)
+    dev = dev_set(data, settings)
     recipe = _recipe(settings, examples)
     version = from_leader(lambda: _version_of(workspace, settings, recipe, again=again))
     if version.state != "created":
@@ -135,14 +131,29 @@ def train(
         return Trained(done, result, held_out)
 
 
-def training_examples(workspace: Workspace, settings: TrainSettings) -> list[TrainingExample]:
-    """What a training of these settings would see.
+def training_examples(
+    workspace: Workspace, data: Workspace, settings: TrainSettings
+) -> tuple[list[TrainingExample], int]:
+    """What a training sees, with mined negatives where they are asked for, and what is held out.
 
     Raises:
         ConfigError: no pairs are configured, or their file is not there.
         DataError: none can be used.
     """
-    return _examples(workspace, settings, *_judged(workspace))[0]
+    from reindex.training.ranks import from_leader
+
+    examples, held_out, positives = held_back(workspace, data, settings)
+    if not settings.negatives.sources:
+        return examples, held_out
+    mined = from_leader(lambda: with_negatives(workspace, data, settings, examples, positives))
+    return [*mined.rows], held_out
+
+
+def reserve_version(
+    workspace: Workspace, settings: TrainSettings, examples: Sequence[TrainingExample]
+) -> Version:
+    """The version that `train` will find, or begin, for this recipe and these examples."""
+    return _version_of(workspace, settings, _recipe(settings, examples), again=False)
 
 
 def _judged(*workspaces: Workspace) -> tuple[set[str], set[str]]:
@@ -254,7 +265,8 @@ def _judged_hashes(workspace: Workspace) -> set[str]:
     return known | ResultBook(workspace.registry).held_out()
 
 
-def _dev_set(workspace: Workspace, settings: TrainSettings) -> DevSet | None:
+def dev_set(workspace: Workspace, settings: TrainSettings) -> DevSet | None:
+    """What chooses the checkpoint; None without dev judgements."""
     from reindex.training.devset import make_dev_set
 
     judgements = workspace.judgements("dev")

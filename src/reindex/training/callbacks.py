@@ -6,13 +6,14 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from reindex.errors import ModelError
 from reindex.protocols import Progress
+from reindex.training.devset import read_metrics
 from reindex.training.libraries import load
 
 SAVE_EVERY = 300.0
@@ -29,12 +30,15 @@ class Conductor:
         on_save: called after each checkpoint.
         save_every: seconds between two checkpoints, beside those of the evaluations; infinite
             where several processes must decide alike.
+        on_evaluation: told the step and the metrics after each evaluation; what it raises ends
+            the training.
     """
 
     evaluations: int
     progress: Progress
     on_save: Callable[[], None]
     save_every: float = SAVE_EVERY
+    on_evaluation: Callable[[Mapping[str, float]], None] | None = None
     interrupted: bool = False
     evaluating: bool = False
     _evaluate_at: list[int] = field(default_factory=list)
@@ -64,9 +68,11 @@ class Conductor:
         if self.interrupted:
             control.should_training_stop = True
 
-    def after_evaluation(self, step: int) -> None:
-        """Note that the evaluation is over."""
+    def after_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Note that the evaluation is over, and what it found."""
         self.evaluating = False
+        if self.on_evaluation is not None:
+            self.on_evaluation({"step": step, **read_metrics(metrics, "eval_")})
         if step in self._evaluate_at:
             self.progress("evaluate", self._evaluate_at.index(step) + 1, len(self._evaluate_at))
 
@@ -107,8 +113,8 @@ def make_callbacks(conductor: Conductor, *, patience: int | None) -> list[Any]:
         def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> None:
             conductor.after_step(state.global_step, state.max_steps, control)
 
-        def on_evaluate(self, _: Any, state: Any, *__: Any, **___: Any) -> None:
-            conductor.after_evaluation(state.global_step)
+        def on_evaluate(self, _: Any, state: Any, *__: Any, **given: Any) -> None:
+            conductor.after_evaluation(state.global_step, given["metrics"])
 
         def on_save(self, *_: Any, **__: Any) -> None:
             conductor.saved()

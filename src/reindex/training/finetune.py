@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,7 @@ def fine_tune(
     base: str,
     progress: Progress = no_progress,
     resume: bool = True,
+    on_evaluation: Callable[[Mapping[str, float]], None] | None = None,
 ) -> TrainResult:
     """Fine-tune ``base`` on ``examples``: each set's loss in MatryoshkaLoss, best by dev.
 
@@ -88,6 +89,8 @@ def fine_tune(
         base: what `resolve_base` takes.
         progress: stages ``train`` (steps) and ``evaluate`` (evaluations).
         resume: False removes what an earlier training left in ``run_dir``.
+        on_evaluation: told the step and the metrics after each evaluation; what it raises ends
+            the training.
 
     Raises:
         DataError: no usable examples, rows with different numbers of negatives, or a loss that
@@ -111,7 +114,7 @@ def fine_tune(
         return TrainResult.from_dict(run.notes["result"], run.model)
     if model.device.type == "cpu":
         keep_freed_memory()
-    session = _Session(settings, run, lineage, progress)
+    session = _Session(settings, run, lineage, progress, on_evaluation)
     trainer = session.train(model, tasks, batches, dev)
     return from_leader(lambda: session.finish(trainer, base))
 
@@ -124,6 +127,7 @@ class _Session:
     run: RunFolder
     lineage: dict[str, Any]
     progress: Progress
+    on_evaluation: Callable[[Mapping[str, float]], None] | None = None
 
     def __post_init__(self) -> None:
         self._started = time.monotonic()
@@ -150,6 +154,7 @@ class _Session:
             progress=self.progress,
             on_save=lambda: self.run.note(seconds=self.seconds),
             save_every=SAVE_EVERY if processes() == 1 else math.inf,
+            on_evaluation=self.on_evaluation,
         )
         last = from_leader(self.run.last_checkpoint)
         with quiet():

@@ -1,0 +1,256 @@
+"""`reindex train --trials`: many recipes tried on dev; the best becomes a version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reindex.config import TrainSettings
+from reindex.config.training_negatives import NegativeSettings
+from reindex.errors import ConfigError, ModelError
+from reindex.evaluation.compare import judged_set_hash
+from reindex.records import TrainingExample
+from reindex.registry.ledger import Version
+from reindex.registry.looks import Looks
+from reindex.registry.trials import Studies, Study, Trial
+from reindex.stages.bases import base_spec
+from reindex.stages.supervision import Job, supervised
+from reindex.stages.training import (
+    Trained,
+    dev_set,
+    reserve_version,
+    train,
+    training_examples,
+)
+from reindex.workspace import Workspace
+
+if TYPE_CHECKING:
+    from reindex.training.devset import DevSet
+    from reindex.training.recipes import Asked, Recipes
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A search over recipes: its trials, the best one, and the version that it became.
+
+    ``looks`` counts how often the dev set was looked at to choose by, in all.
+    """
+
+    study: Study
+    trials: tuple[Trial, ...]
+    best: Trial
+    trained: Trained
+    looks: int
+
+
+class _Hopeless(Exception):
+    """Ends a training that its trial gave up."""
+
+
+def search_recipes(
+    workspace: Workspace, wanted: int, settings: TrainSettings | None = None
+) -> Searched:
+    """Try recipes until the study has ``wanted`` trials, then make the best one a version.
+
+    The first trial is the recipe of the settings themselves. Each trial is in the registry before
+    it begins. Called again with the same settings and data, the study goes on: a trial that was
+    cut off from its last checkpoint, and those that ended are not tried again.
+
+    Raises:
+        ConfigError: there is no dev set to choose by, or nothing to search.
+        DataError: the examples cannot be used.
+        ModelError: every trial failed; the message is the last one's.
+        MissingExtra: the [train] or [trials] extra is not installed.
+        Locked: another process works on this study.
+    """
+    settings = settings or workspace.settings.train
+    search = _Search.begin(workspace, settings)
+    with supervised(workspace, "trials", None, locks=[f"study:{search.study.id}"]) as job:
+        for number in range(wanted):
+            search.try_one(number, wanted, job)
+        job.details.update(study=search.study.id, trials=wanted)
+    return search.end()
+
+
+@dataclass
+class _Search:
+    """A study being worked on."""
+
+    workspace: Workspace
+    settings: TrainSettings
+    study: Study
+    recipes: Recipes
+    dev: DevSet
+    base: str
+    examples: dict[NegativeSettings, list[TrainingExample]]
+
+    @classmethod
+    def begin(cls, workspace: Workspace, settings: TrainSettings) -> _Search:
+        """Find or begin the study of these settings and this data."""
+        from reindex.training.base import resolve_base
+        from reindex.training.recipes import Recipes, search_space
+
+        judgements, dev = workspace.judgements("dev"), dev_set(workspace, settings)
+        if dev is None or judgements is None:
+            raise ConfigError(
+                "Trials are chosen by dev queries, and there are none. Name evaluation.queries and "
+                "evaluation.dev_qrels (a part of your judged queries that the gate does not use)."
+            )
+        ranges = workspace.settings.trials
+        space = search_space(ranges)
+        if "negatives" in space and not settings.negatives.sources:
+            raise ConfigError(
+                "trials.negatives is searched, but no source of negatives is chosen. Set "
+                "train.negatives.sources (or --negatives mixed), or leave trials.negatives empty."
+            )
+        if not space:
+            raise ConfigError("Every range in [trials] is empty or a single value: nothing to try.")
+        from reindex.training.devset import METRICS
+
+        recipes = Recipes(space, ranges, seed=settings.seed, metric=METRICS[0])
+        base = resolve_base(base_spec(workspace, settings.base))
+        examples, _ = training_examples(workspace, workspace, settings)
+        study = Studies(workspace.registry).open(
+            _key(settings, space, examples, dev.digest),
+            base=settings.base,
+            metric=METRICS[0],
+            judged_set=judged_set_hash(judgements),
+            seed=settings.seed,
+            space=space,
+            examples=len(examples),
+            before={},
+        )
+        return cls(workspace, settings, study, recipes, dev, base, {settings.negatives: examples})
+
+    @property
+    def _studies(self) -> Studies:
+        return Studies(self.workspace.registry)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials so far."""
+        return self._studies.trials(self.study.id)
+
+    def _folder(self, number: int) -> Path:
+        return self.workspace.run_folder(f"study-{self.study.id}-trial-{number}")
+
+    def try_one(self, number: int, wanted: int, job: Job) -> None:
+        """Train trial ``number``, unless it has ended already."""
+        known = self.trials
+        trial = known[number] if number < len(known) else None
+        if trial is not None and trial.state != "running":
+            return
+        given = trial.params if trial else self._own() if number == 0 else None
+        asked = self.recipes.ask(number, known[:number], given)
+        trial = self._studies.begin(
+            self.study.id, number, params=asked.params, seed=self.settings.seed
+        )
+        job.progress("trials", number, wanted)
+        self._run(trial, asked, job)
+        self._tidy()
+
+    def _own(self) -> dict[str, Any]:
+        """The recipe of the settings themselves, as parameters."""
+        own = json.loads(self.settings.model_dump_json())
+        mined = self.settings.negatives
+        own["negatives"] = mined.number if mined.sources else 0
+        return {name: own[name] for name in self.study.space}
+
+    def _run(self, trial: Trial, asked: Asked, job: Job) -> None:
+        from reindex.training.finetune import fine_tune
+
+        def seen(entry: Mapping[str, float]) -> None:
+            history = self._studies.look(self.study, trial.number, entry).history
+            if asked.hopeless(history) and len(history) < self.settings.evaluations:
+                raise _Hopeless
+
+        study, number, folder = self.study.id, trial.number, self._folder(trial.number)
+        settings = self._variant(trial.params)
+        try:
+            result = fine_tune(
+                settings, self._rows(settings), self.dev, folder,
+                base=self.base, progress=job.progress, on_evaluation=seen,
+            )  # fmt: skip
+        except _Hopeless:
+            seconds = _seconds(folder)
+            self._studies.close(study, number, "pruned", seconds=seconds, why="below the median")
+        except ModelError as error:
+            self._studies.close(study, number, "failed", seconds=_seconds(folder), why=str(error))
+        else:
+            self._studies.measured_base(study, result.metrics_before)
+            for entry in result.history:  # all are known, unless a kill came in between
+                if self.study.metric in entry:
+                    self._studies.look(self.study, number, entry)
+            self._studies.close(study, number, "complete", seconds=result.seconds)
+
+    def _variant(self, params: Mapping[str, Any]) -> TrainSettings:
+        changes = dict(params)
+        if "negatives" in changes:  # 0: none; else so many, from the configured sources
+            mined = self.settings.negatives.model_dump()
+            number = changes["negatives"]
+            changes["negatives"] = mined | ({"number": number} if number else {"sources": ()})
+        return TrainSettings.model_validate({**self.settings.model_dump(), **changes})
+
+    def _rows(self, settings: TrainSettings) -> list[TrainingExample]:
+        if settings.negatives not in self.examples:
+            found, _ = training_examples(self.workspace, self.workspace, settings)
+            self.examples[settings.negatives] = found
+        return self.examples[settings.negatives]
+
+    def best(self) -> Trial | None:
+        """The trial that ended with the best dev figure; the first of equals."""
+        ended = [item for item in self.trials if item.state == "complete"]
+        return max(ended, key=lambda item: (item.value or 0.0, -item.number), default=None)
+
+    def _tidy(self) -> None:
+        """Keep the best trial's model alone; figures stay in the registry."""
+        best = self.best()
+        for trial in self.trials:
+            if trial.state != "running" and trial != best:
+                shutil.rmtree(self._folder(trial.number), ignore_errors=True)
+
+    def end(self) -> Searched:
+        """The best trial as a version: its run is taken over, nothing is trained again."""
+        best, trials = self.best(), self.trials
+        if best is None:
+            raise ModelError(
+                f"None of {len(trials)} trials came to its end. The last: {trials[-1].why}"
+            )
+        settings = self._variant(best.params)
+        version = reserve_version(self.workspace, settings, self._rows(settings))
+        self._hand_over(best, version)
+        trained = train(self.workspace, settings)
+        self._studies.name(self.study.id, trained.version.name)
+        study = next(item for item in self._studies.all() if item.id == self.study.id)
+        looks = Looks(self.workspace.registry).count(study.judged_set)
+        return Searched(study, tuple(trials), best, trained, looks)
+
+    def _hand_over(self, best: Trial, version: Version) -> None:
+        source, target = self._folder(best.number), self.workspace.run_folder(version.name)
+        if version.state == "created" and source.is_dir() and not target.exists():
+            source.rename(target)
+
+
+def _seconds(folder: Path) -> float:
+    """What a training that did not end noted of its time."""
+    try:
+        return float(json.loads((folder / "run.json").read_text("utf-8")).get("seconds", 0.0))
+    except (OSError, ValueError):
+        return 0.0
+
+
+def _key(
+    settings: TrainSettings, space: Mapping[str, Any], examples: Sequence[TrainingExample], dev: str
+) -> str:
+    """sha256 over all that decides a study."""
+    digest = hashlib.sha256()
+    for row in examples:
+        digest.update(json.dumps([row.anchor, row.positive, *row.negatives]).encode())
+    fixed = settings.model_dump(mode="json", exclude={"pairs"})
+    fixed["examples"], fixed["dev"], fixed["space"] = digest.hexdigest(), dev, dict(space)
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
