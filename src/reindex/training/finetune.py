@@ -17,6 +17,7 @@ from reindex.training.base import load_base, save_checkpoint
 from reindex.training.callbacks import SAVE_EVERY, Conductor, make_callbacks
 from reindex.training.devset import METRICS, DevSet, evaluate, make_evaluator, read_metrics
 from reindex.training.libraries import load, quiet
+from reindex.training.lighter import check_length, cut_at, set_dropout
 from reindex.training.lineage import fixed_part, trace
 from reindex.training.losses import Needs, make_loss
 from reindex.training.memory import keep_freed_memory
@@ -108,6 +109,7 @@ def fine_tune(
         prompts=(settings.query_prompt, settings.document_prompt),
     )
     lineage = trace(settings, tasks, dev, base, model)
+    check_length(settings.training_length, lineage["max_length"])
     run = from_leader(lambda: RunFolder.open(run_dir, fixed_part(lineage), resume=resume))
     run.writes = leads()
     if "result" in run.notes and run.model.is_dir():
@@ -146,9 +148,11 @@ class _Session:
         dev: DevSet | None,
     ) -> Any:
         """Train to the end (or to Ctrl-C) and return the trainer."""
-        rows = 32 if model.device.type == "cpu" else 256
-        evaluator = None if dev is None else make_evaluator(dev, batch_size=rows)
+        rows, length = 32 if model.device.type == "cpu" else 256, self.lineage["max_length"]
+        evaluator = None if dev is None else make_evaluator(dev, batch_size=rows, length=length)
         self._measure_base(model, evaluator)
+        if self.settings.dropout is not None:
+            set_dropout(model, self.settings.dropout)
         conductor = Conductor(
             evaluations=0 if dev is None else self.settings.evaluations,
             progress=self.progress,
@@ -157,7 +161,7 @@ class _Session:
             on_evaluation=self.on_evaluation,
         )
         last = from_leader(self.run.last_checkpoint)
-        with quiet():
+        with quiet(), cut_at(model, self.settings.training_length):
             trainer = make_trainer(
                 model,
                 self._losses(model, tasks),

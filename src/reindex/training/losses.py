@@ -47,7 +47,8 @@ class Needs:
 def make_loss(loss: Loss, needs: Needs, settings: TrainSettings) -> Any:
     """The loss as a module; inside MatryoshkaLoss (2D: Matryoshka2dLoss) where it can be.
 
-    Each Matryoshka dimension weighs the same (Kusupati et al. 2022, arXiv:2205.13147). In 2D every
+    Each Matryoshka dimension weighs the same (Kusupati et al. 2022, arXiv:2205.13147), unless
+    ``train.matryoshka_weights`` says otherwise. In 2D every
     step also lowers the loss of one random layer before the last (Li et al. 2024,
     arXiv:2402.14776).
 
@@ -60,9 +61,13 @@ def make_loss(loss: Loss, needs: Needs, settings: TrainSettings) -> Any:
     losses = sentence_transformers_part("losses")
     if settings.matryoshka == "off" or not loss.matryoshka:
         return inner
+    named = dict(zip(settings.matryoshka_dims, settings.matryoshka_weights, strict=False))
+    weights = [named.get(dim, 1.0) for dim in needs.dims]
     if settings.matryoshka == "2d":
-        return losses.Matryoshka2dLoss(needs.model, inner, list(needs.dims), n_dims_per_step=-1)
-    return losses.MatryoshkaLoss(needs.model, inner, list(needs.dims))
+        return losses.Matryoshka2dLoss(
+            needs.model, inner, list(needs.dims), weights, n_dims_per_step=-1
+        )
+    return losses.MatryoshkaLoss(needs.model, inner, list(needs.dims), weights)
 
 
 def is_cached(loss: Loss, settings: TrainSettings, negatives: int = 0) -> bool:

