@@ -116,15 +116,28 @@ def _show(
     for name, item in found.items():
         change = paired_difference(base.ndcg, item.ndcg, base.groups)
         kept = [item.figures[f"recall@10/{dim}"] / item.figures["recall@10"] for dim in DIMS[1:]]
+        rescored = [
+            item.figures[f"recall@10/{dim} rescored"] / item.figures["recall@10"]
+            for dim in DIMS[1:]
+        ]
         lineage = versions[name].recipe.get("lineage", {})
         rows.append(
             [name, f"{lineage.get('examples', 0):,}", f"{item.figures['recall@10']:.4f}",
              f"{item.figures['ndcg@10']:.4f}",
              f"{change.relative:+.1%} ({change.low:+.1%} to {change.high:+.1%})",
-             " ".join(f"{share:.1%}" for share in kept)]
+             " ".join(f"{share:.1%}" for share in kept),
+             " ".join(f"{share:.1%}" for share in rescored)]
         )  # fmt: skip
     kept_by = "recall kept by " + ", ".join(map(str, DIMS[1:]))
-    columns = ["model", "pairs", "recall@10", "nDCG@10", "nDCG over the base", kept_by]
+    columns = [
+        "model",
+        "pairs",
+        "recall@10",
+        "nDCG@10",
+        "nDCG over the base",
+        kept_by,
+        "then rescored",
+    ]
     table(columns, rows, title=f"{queries:,} {wish.split} queries, all documents, int8")
 
 

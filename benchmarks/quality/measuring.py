@@ -13,15 +13,15 @@ from reindex.corpus.dead_letters import IgnoredLetters
 from reindex.evaluation.groups import group_queries
 from reindex.evaluation.metrics import per_query
 from reindex.measures import Measure
+from reindex.mining.nearest import embed
 from reindex.project import Project
-from reindex.protocols import Encoder
 from reindex.records import Judgements, Vector
 from reindex.registry.ledger import Version
 from reindex.training.devset import make_dev_set
 
-CHUNK = 512
 K = 10
 RECALL, NDCG = Measure("recall", K), Measure("ndcg", K)
+PREFETCH = 100
 FP32_QUERIES, FP32_DOCUMENTS = 500, 1500
 
 
@@ -38,7 +38,7 @@ def measure(project: Project, version: Version, judged: Judgements) -> Measured:
     """recall and nDCG at 10, full and at each of `DIMS`; vectors are kept in the project."""
     ids, texts = _documents(project)
     with project.remembering(project.encoder(version, tune=True)) as encoder:
-        documents = _embed(project, encoder, texts)
+        documents = embed(encoder, texts)
         queries = encoder.encode_queries([query.text for query in judged.queries])
     figures: dict[str, float] = {}
     scores = np.empty(0)
@@ -48,6 +48,9 @@ def measure(project: Project, version: Version, judged: Judgements) -> Measured:
         figures[f"recall@{K}{name}"] = float(found[str(RECALL)].mean())
         figures[f"ndcg@{K}{name}"] = float(found[str(NDCG)].mean())
         scores = scores if name else found[str(NDCG)]
+        if name:
+            found = _scores(queries[:, :dim], documents[:, :dim], ids, judged, (queries, documents))
+            figures[f"recall@{K}{name} rescored"] = float(found[str(RECALL)].mean())
     return Measured(figures, scores, group_queries(judged))
 
 
@@ -72,21 +75,23 @@ def _documents(project: Project) -> tuple[list[str], list[str]]:
     return [id for id, _ in found], [text for _, text in found]
 
 
-def _embed(project: Project, encoder: Encoder, texts: Sequence[str]) -> Vector:
-    parts = []
-    for start in range(0, len(texts), CHUNK):
-        parts.append(encoder.encode_documents(texts[start : start + CHUNK]))
-        project.progress("embedding", start, len(texts))
-    return np.concatenate(parts)
-
-
 def _scores(
-    queries: Vector, documents: Vector, ids: Sequence[str], judged: Judgements
+    queries: Vector,
+    documents: Vector,
+    ids: Sequence[str],
+    judged: Judgements,
+    full: tuple[Vector, Vector] | None = None,
 ) -> dict[str, NDArray[np.float64]]:
+    """Of the nearest by these vectors; with ``full`` ones, `PREFETCH` are rescored by those."""
     run: dict[str, list[str]] = {}
     unit = documents / np.linalg.norm(documents, axis=1, keepdims=True)
-    for query, vector in zip(judged.queries, queries, strict=True):
-        near = unit @ vector
+    for row, query in enumerate(judged.queries):
+        near = unit @ queries[row]
+        if full is not None:
+            first = np.argpartition(-near, PREFETCH)[:PREFETCH]
+            rescored = np.full_like(near, -1.0)
+            rescored[first] = full[1][first] @ full[0][row]
+            near = rescored
         top = np.argpartition(-near, K)[:K]
         run[query.id] = [ids[place] for place in top[np.argsort(-near[top], kind="stable")]]
     found = per_query(run, judged.qrels, (RECALL, NDCG))

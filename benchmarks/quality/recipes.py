@@ -25,7 +25,12 @@ base; the figures come from the whole dev and test splits."""
 
 RECIPES: dict[str, dict[str, Any]] = {
     "hard negatives": {
-        "negatives": {"sources": ["dense"], "number": 1, "depth": 12, "relative_margin": None},
+        "negatives": {
+            "sources": ["dense"],
+            "depth": 4,
+            "sampling": "random",
+            "relative_margin": None,
+        },
     },
     "in-batch": {},
     "in-batch, 1,024": {"batch_size": 1024, "learning_rate": 8e-4},
