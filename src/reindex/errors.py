@@ -18,6 +18,7 @@ Every message says what was expected, what came instead, and what to do. Imports
     │   └── ProbeMismatch      this host computes other vectors than the build host did
     ├── StoreError             the vector store refused or failed
     │   ├── StoreRefused       it cannot take a point, and never will
+    │   ├── FilterRefused      a search's condition is not of the form expected
     │   ├── StoreBusy          another process holds the embedded collection
     │   ├── StoreTooOld        the server lacks a feature that correctness needs
     │   ├── CollectionNotFound
@@ -118,6 +119,10 @@ class StoreError(ReindexError):
 
 class StoreRefused(StoreError):
     """The store cannot take what was to be written, and never will; another point it may take."""
+
+
+class FilterRefused(StoreError):
+    """A search's condition on the payload is not of the form expected."""
 
 
 class StoreBusy(StoreError):

@@ -7,9 +7,12 @@ detected, not prevented: Qdrant has no compare-and-set.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import socket
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,8 +55,23 @@ class Flip:
     """Who flips, for the history; empty: the operator of this process. Ends in ``@host``."""
 
 
+_acting: ContextVar[str | None] = ContextVar("acting", default=None)
+
+
+@contextlib.contextmanager
+def acting_for(name: str) -> Iterator[None]:
+    """Within this block `operator` is ``name``: whoever asked this process over a network."""
+    before = _acting.set(name)
+    try:
+        yield
+    finally:
+        _acting.reset(before)
+
+
 def operator() -> str:
-    """Who acts: ``user@host``."""
+    """Who acts: ``user@host``, or for whom this process does."""
+    if (name := _acting.get()) is not None:
+        return name
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, overload
 
@@ -106,6 +107,8 @@ class Retriever:
         store it is asked at every request (one SELECT).
         """
         self._store, self._resolve, self._load, self._ttl = store, resolve, load, lease_ttl
+        self.timed: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext()
+        """Around the stages ``encode`` and ``search`` of each request; for whoever counts."""
         self._leases: OrderedDict[str, Lease] = OrderedDict()
         self._current: Lease | None = None
         self._read_at = 0.0
@@ -147,17 +150,17 @@ class Retriever:
             two_stage=lease.two_stage and not request.exact, oversampling=lease.oversampling,
             hnsw_ef=lease.hnsw_ef,
         )  # fmt: skip
-        vectors = lease.encoder.encode_queries(request.queries)
+        with self.timed("encode"):
+            vectors = lease.encoder.encode_queries(request.queries)
+        with self.timed("search"):
+            found = [self._store.search(lease.collection, vector, plan) for vector in vectors]
         return [
             Results(
-                tuple(
-                    replace(hit, version=lease.version)
-                    for hit in self._store.search(lease.collection, vector, plan)
-                ),
+                tuple(replace(hit, version=lease.version) for hit in hits),
                 lease.version,
                 lease.collection,
             )
-            for vector in vectors
+            for hits in found
         ]
 
     # -- leases

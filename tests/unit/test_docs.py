@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 STAGES = ("corpus", "training", "losses", "export", "encoder", "stores", "build", "comparison",
           "promotion", "retrieval", "rollout", "registry", "demo", "sync", "owner",
-          "operating")  # fmt: skip
+          "operating", "server")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ RANKS = {
     "rollout": 6, "mining": 7, "torch_encoder": 7, "advice": 7, "gate": 7,
     "promotion": 8, "workspace": 9,
     "report": 9, "owner": 10, "indexing": 10, "stages": 11, "decisions": 12,
-    "project": 13, "cli": 14, "__main__": 15,
+    "project": 13, "server": 14, "cli": 15, "__main__": 16,
 }  # fmt: skip
 """A module may import modules of its own name or of a lower rank."""
 
@@ -46,6 +46,10 @@ ONLY_IN = {
     "ir_measures": {"evaluation"},
     "pytest": {"testing"},
     "ray": {"distributed"},
+    "fastapi": {"server"},
+    "starlette": {"server"},
+    "uvicorn": {"server"},
+    "prometheus_client": {"server"},
     "jinja2": {"report"},
     "markupsafe": {"report"},
 }

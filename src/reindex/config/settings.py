@@ -18,6 +18,7 @@ from reindex.config.models import EmbedSettings, ExportSettings, TrainSettings
 from reindex.config.notify import NotifySettings
 from reindex.config.rollout import RolloutSettings, WatchSettings
 from reindex.config.section import Section
+from reindex.config.server import ServerSettings
 from reindex.config.stores import (
     BuildSettings,
     OwnerSettings,
@@ -54,6 +55,7 @@ class Settings(Section):
     rollout: RolloutSettings = RolloutSettings()
     watch: WatchSettings = WatchSettings()
     owner: OwnerSettings = OwnerSettings()
+    server: ServerSettings = ServerSettings()
     root: Path = Field(Path(), exclude=True)
 
     @model_validator(mode="after")

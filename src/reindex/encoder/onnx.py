@@ -124,6 +124,12 @@ class OnnxEncoder:
         """``(n, dim)`` float32, unit length, in the order given; the query prompt is added."""
         return self._encode(self.manifest.query_prompt, texts)
 
+    def count_tokens(self, texts: Sequence[str], *, queries: bool) -> list[int]:
+        """Tokens that are embedded of each text: prompt and special ones included, cut as set."""
+        manifest = self.manifest
+        prompt = manifest.query_prompt if queries else manifest.document_prompt
+        return [len(ids) for ids in self._tokenise([prompt + text for text in texts])]
+
     def check_probes(self) -> None:
         """Embed the manifest's probe texts and compare. Raises ProbeMismatch with the figures."""
         probes = self.manifest.probes

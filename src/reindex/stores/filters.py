@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reindex.errors import StoreError
+from reindex.errors import FilterRefused
 from reindex.records import Condition
 
 RANGE_OPERATORS = ("gt", "gte", "lt", "lte")
@@ -54,7 +54,7 @@ def clauses(where: Condition) -> list[Clause]:
     a dot is quoted (``"a.b"``).
 
     Raises:
-        StoreError: an operator or a value that no store can compile; names the allowed ones.
+        FilterRefused: an operator or a value that no store can compile; names the allowed ones.
     """
     return [_clause(key, wanted) for key, wanted in where.items()]
 
@@ -88,8 +88,8 @@ def _between(key: str, wanted: Mapping[str, Any]) -> Between:
     return Between(key, {operator: float(bound) for operator, bound in wanted.items()})
 
 
-def _refused(key: str, value: Any) -> StoreError:
-    return StoreError(
+def _refused(key: str, value: Any) -> FilterRefused:
+    return FilterRefused(
         f"filter on {key!r}: cannot use {value!r}. Expected a string, number or boolean (equal), "
         f"a list of them (any of), or a number under {', '.join(RANGE_OPERATORS)} (range)."
     )

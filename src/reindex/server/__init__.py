@@ -1,0 +1,1 @@
+"""HTTP: search, embeddings, documents and decisions of one project."""

@@ -1,0 +1,45 @@
+"""The application: routes, errors, limits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from reindex import __version__
+from reindex.project import Project
+from reindex.server import documents, embeddings, errors, health, operations, search
+from reindex.server.middleware import LimitBody, Observe
+from reindex.server.service import Service
+
+ABOUT = """Versioned retrieval: every answer names the version that gave it, and a query is never
+embedded by one version and searched in another's collection. Keys: `Authorization: Bearer <key>`.
+"""
+
+
+def make_app(project: Project) -> FastAPI:
+    """The application of one project. It loads what is live when it starts.
+
+    The project stays the caller's: it is to be open as long as the application serves.
+    """
+    service = Service(project)
+    service.metrics.follow(project)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.run_aside(service.condition)  # so that the first request does not wait
+        yield
+        service.close()
+
+    app = FastAPI(
+        title="reindex", version=__version__, description=ABOUT, lifespan=lifespan,
+        docs_url="/docs", redoc_url=None,
+    )  # fmt: skip
+    app.state.service = service
+    errors.install(app)
+    for part in (search, embeddings, documents, operations, health):
+        app.include_router(part.router)
+    app.add_middleware(LimitBody, most=int(service.settings.max_body_mb * 1e6))
+    app.add_middleware(Observe, service=service)
+    return app

@@ -1,0 +1,133 @@
+"""Reading what the registry knows, and deciding: promote, roll back, canary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, Field
+
+from reindex.plain import to_plain
+from reindex.project import Project
+from reindex.promotion import acting_for
+from reindex.server.auth import Asker, needs, service_of
+
+READING = [Depends(needs("read"))]
+Operator = Annotated[Asker, Depends(needs("operate"))]
+router = APIRouter(tags=["versions"])
+
+
+class PromoteRequest(BaseModel):
+    """Which version to promote. ``force`` needs a ``reason``, which is kept in the history."""
+
+    version: str
+    dry_run: bool = False
+    force: bool = False
+    reason: str = ""
+
+
+class RollbackRequest(BaseModel):
+    """Where to go back to; None: what was live before. ``now`` flips first, converges after."""
+
+    version: str | None = None
+    now: bool = False
+    reason: str = ""
+
+
+class CanaryRequest(BaseModel):
+    """A candidate beside what is live. What is not given stays as it is."""
+
+    version: str | None = None
+    weight: Annotated[float, Field(ge=0, le=1)] | None = None
+    interleave: bool | None = None
+
+
+class EndRequest(BaseModel):
+    """Why a canary ends."""
+
+    reason: str = ""
+
+
+@router.get("/v1/status", dependencies=READING)
+async def status(request: Request) -> Response:
+    """What is live, what is built, what runs, and where registry and store disagree."""
+    return await _read(request, lambda project: project.status())
+
+
+@router.get("/v1/versions", dependencies=READING)
+async def versions(request: Request) -> Response:
+    """All versions."""
+    return await _read(request, lambda project: {"versions": project.registry.versions()})
+
+
+@router.get("/v1/versions/{name}", dependencies=READING)
+async def version(name: str, request: Request) -> Response:
+    """One version."""
+    return await _read(request, lambda project: project.registry.version(name))
+
+
+@router.get("/v1/comparisons", dependencies=READING)
+async def comparisons(request: Request, version: str | None = None, limit: int = 20) -> Response:
+    """Comparisons, the newest first; of one version, if named."""
+
+    def read(project: Project) -> Any:
+        of = project.collection_of(project.registry.version(version).name) if version else None
+        found = project.registry.comparisons(of)
+        newest = sorted(found, key=lambda item: -item.id)[: max(0, limit)]
+        return {"comparisons": newest}
+
+    return await _read(request, read)
+
+
+@router.get("/v1/history", dependencies=READING)
+async def history(request: Request) -> Response:
+    """Every flip of the alias: who, when, why."""
+    return await _read(request, lambda project: {"history": project.history()})
+
+
+@router.post("/v1/promote")
+async def promote(asked: PromoteRequest, request: Request, asker: Operator) -> Response:
+    """Flip the alias to a version if the gate passes; 409 with the conditions where not."""
+    return await _decide(request, asker, lambda project: project.promote(
+        asked.version, dry_run=asked.dry_run, force=asked.force, reason=asked.reason
+    ))  # fmt: skip
+
+
+@router.post("/v1/rollback")
+async def rollback(asked: RollbackRequest, request: Request, asker: Operator) -> Response:
+    """Flip the alias back."""
+    return await _decide(request, asker, lambda project: project.rollback(
+        asked.version, now=asked.now, reason=asked.reason
+    ))  # fmt: skip
+
+
+@router.post("/v1/canary")
+async def canary(asked: CanaryRequest, request: Request, asker: Operator) -> Response:
+    """Start a canary, or change its weight or its mode."""
+    return await _decide(request, asker, lambda project: project.canary(
+        asked.version, weight=asked.weight, interleave=asked.interleave
+    ))  # fmt: skip
+
+
+@router.post("/v1/canary/end")
+async def end_canary(asked: EndRequest, request: Request, asker: Operator) -> Response:
+    """What is live answers everybody again."""
+    return await _decide(request, asker, lambda project: project.end_canary(asked.reason))
+
+
+async def _read(request: Request, read: Callable[[Project], Any]) -> Response:
+    service = service_of(request)
+    return _as_json(await service.run(read, service.project))
+
+
+async def _decide(request: Request, asker: Asker, decide: Callable[[Project], Any]) -> Response:
+    """In a thread that no search waits for; the history names the key."""
+    service = service_of(request)
+    with acting_for(f"{asker.name} over HTTP"):
+        return _as_json(await service.run_aside(decide, service.project))
+
+
+def _as_json(value: Any) -> Response:
+    return Response(json.dumps(to_plain(value), ensure_ascii=False), media_type="application/json")

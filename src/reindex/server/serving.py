@@ -1,0 +1,78 @@
+"""Running the application: uvicorn, the owner's place, and an orderly end."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+
+from reindex.errors import ConfigError
+from reindex.project import Project
+from reindex.server.app import make_app
+from reindex.server.service import Service
+
+
+class _Server(uvicorn.Server):
+    """Says that it ends before it does, so that a balancer looks elsewhere."""
+
+    service: Service
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM or Ctrl-C: not ready from now on; what runs is finished."""
+        self.service.draining = True
+        super().handle_exit(sig, frame)
+
+
+def serve(project: Project, *, tell: Callable[[str], None]) -> None:
+    """Serve the project until SIGTERM or Ctrl-C.
+
+    The embedded store is owned meanwhile: other terminals' commands run in here.
+
+    Raises:
+        ConfigError: the address cannot be listened at.
+        Conflict: another process owns the embedded store.
+    """
+    settings = project.settings.server
+    with _listening(settings.host, settings.port) as listener, _owning(project, tell):
+        app = make_app(project)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False,
+            timeout_graceful_shutdown=int(settings.drain_timeout) or 1,
+        )  # fmt: skip
+        server = _Server(config)
+        server.service = app.state.service
+        host, port = listener.getsockname()[:2]
+        tell(f"Serving {project.settings.project.name!r} at http://{host}:{port} (docs: /docs)")
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after the end
+            server.run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(2048)  # who comes early waits instead of being refused
+        except OSError as error:
+            raise ConfigError(
+                f"Nothing can listen at {host}:{port}: {error.strerror or error}. Another process "
+                "may; choose another with --port, or set server.host and server.port."
+            ) from error
+        yield listener
+    finally:
+        listener.close()
+
+
+@contextlib.contextmanager
+def _owning(project: Project, tell: Callable[[str], None]) -> Iterator[None]:
+    if project.settings.store.kind == "server":
+        yield
+        return
+    with project.own(log=tell):
+        yield
