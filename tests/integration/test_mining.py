@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reindex.config import TrainSettings
-from reindex.corpus.pairs import read_examples
+from reindex.datasets.reading import read_examples
 from reindex.errors import ConfigError
 from reindex.registry.ledger import Version
 from reindex.stages.mining_files import MinedFile, mine_file

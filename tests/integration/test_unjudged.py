@@ -20,7 +20,7 @@ from reindex.plain import to_plain
 from reindex.records import query_hash
 from reindex.registry.result_book import ResultBook
 from reindex.stages.judging import last_results
-from reindex.stages.training import _judged_hashes
+from reindex.stages.leaking import judged_hashes
 from tests.copying import copy_project
 from tests.hash_project import HashWorkspace, hash_project, write_documents
 
@@ -138,7 +138,7 @@ def test_pools_in_the_config_are_judged_by_and_stay_out_of_training(
     assert command(project, monkeypatch, "pool", "v2", "-o", str(pool)).exit_code == 0
     project.close()
     held = HashWorkspace.open(root)
-    assert {query_hash(text) for text in QUERIES} <= _judged_hashes(held)
+    assert {query_hash(text) for text in QUERIES} <= judged_hashes(held)
     held.close()
     CliRunner().invoke(main, ["judge", str(pool), "--max-grade", "1"], input="1" * 200)
     config = root / "reindex.toml"

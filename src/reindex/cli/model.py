@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 TRAIN_OPTIONS = (
     click.option("--base", help="Hub id, local folder, package:NAME, or a version (v1)."),
     click.option("--pairs", type=Path, help="JSONL, CSV or Parquet of (query, positive[, …])."),
+    click.option(
+        "--data",
+        type=Path,
+        multiple=True,
+        help="A file of training data of any kind (pairs, scored, NLI, judgements, a click log); "
+        "again for several. In place of train.pairs and [[train.data]].",
+    ),
     click.option("--epochs", type=float, help="Passes over the pairs."),
     click.option("--batch-size", type=int, help="Pairs per batch."),
     click.option("--learning-rate", type=float, help="Peak learning rate."),
@@ -60,8 +67,7 @@ def training_settings(
     from pydantic import ValidationError
 
     changed = {key: value for key, value in given.items() if value is not None}
-    if "pairs" in changed:
-        changed["pairs"] = changed["pairs"].resolve()  # as seen from here, not from the config
+    changed |= _data_given(changed.get("pairs"), changed.pop("data", ()))
     current = project.settings.train
     within = {"sources": changed.pop("negatives", None), **(negatives or {})}
     within = {key: value for key, value in within.items() if value is not None}
@@ -71,6 +77,14 @@ def training_settings(
     except ValidationError as error:
         wrong = [f"{_option(_named(e['loc']))}: {e['msg']}" for e in error.errors()]
         raise click.UsageError("; ".join(wrong)) from error
+
+
+def _data_given(pairs: Path | None, files: Sequence[Path]) -> dict[str, Any]:
+    """What is named here is all there is; paths are as seen from here, not from the config."""
+    if pairs is None and not files:
+        return {}
+    tables = [{"path": file.resolve()} for file in files]
+    return {"pairs": None if pairs is None else pairs.resolve(), "data": tables}
 
 
 @main.command()
@@ -134,7 +148,7 @@ def show_trained(trained: Trained, *, as_json: bool) -> None:
     rows = [[name, f"{before[name]:.4f}", f"{after[name]:.4f}"] for name in after if name in before]
     table(["dev metric", "base", version.name], rows, title=f"{version.name} from {version.base}")
     if trained.held_out:
-        click.echo(f"{trained.held_out} pairs were left out: their query is a judged one.")
+        click.echo(f"{trained.held_out} rows were left out: they hold a judged query.")
     if version.metrics["best_is_base"]:
         click.echo("No checkpoint was better than the base on dev: the base's weights were kept.")
     click.echo(f"Next: reindex export {version.name}")

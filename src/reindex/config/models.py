@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from reindex.config.section import Positive, Section, Share
-from reindex.config.training_data import DataSettings
+from reindex.config.training_data import ClickSettings, DataSettings
 from reindex.config.training_losses import LossName
 from reindex.config.training_negatives import NegativeSettings
 
@@ -77,6 +77,7 @@ class TrainSettings(Section):
         None, description="What tells false negatives for the loss gist. Unset: the base."
     )
     negatives: NegativeSettings = NegativeSettings()
+    clicks: ClickSettings = ClickSettings()
 
     @model_validator(mode="after")
     def _a_weight_per_dimension(self) -> TrainSettings:

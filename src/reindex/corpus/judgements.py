@@ -93,7 +93,7 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
         DataError: the file cannot be read, is in neither format, or judges a pair in two ways.
     """
     qrels: dict[str, dict[str, int]] = {}
-    for line, (query, document, relevance) in _judgements(path):
+    for line, (query, document, relevance) in judgement_rows(path):
         try:
             grade = int(relevance)
         except ValueError:
@@ -108,7 +108,8 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     return qrels
 
 
-def _judgements(path: Path) -> Iterator[tuple[int, _Judgement]]:
+def judgement_rows(path: Path) -> Iterator[tuple[int, _Judgement]]:
+    """Line and (query, document, relevance) of every row, all as text; see `read_qrels`."""
     split: _Splitter | None = None
     for line, text in _lines(path):
         if split is None:

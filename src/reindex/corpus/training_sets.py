@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, replace
+from typing import Any, Literal, TypeAlias
 
 from reindex.errors import DataError
 from reindex.records import LabelledPair, LabelledText, ScoredPair, TrainingExample
@@ -40,15 +40,18 @@ class TrainingSet:
         rows: in the file's order.
         name: what people call it: the file's path.
         lines: where each row stands in its file; empty where that is not known.
+        weights: how often each row is drawn beside the others; empty: all alike. See `drawn`.
 
     Raises:
-        DataError: a row is of another type than the kind's, or there are more or fewer lines.
+        DataError: a row is of another type than the kind's, or there are more or fewer lines or
+            weights than rows.
     """
 
     kind: RowKind
     rows: Sequence[Row]
     name: str = ""
     lines: Sequence[int] = ()
+    weights: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         expected = ROW_TYPES[self.kind]
@@ -58,18 +61,38 @@ class TrainingSet:
                 f"A training set of kind {self.kind!r} holds {expected.__name__} rows, "
                 f"got {type(wrong).__name__}."
             )
-        if self.lines and len(self.lines) != len(self.rows):
-            raise DataError(
-                f"Expected a line for each of {len(self.rows)} rows, got {len(self.lines)}."
-            )
+        for one, many in (("line", self.lines), ("weight", self.weights)):
+            if many and len(many) != len(self.rows):
+                raise DataError(
+                    f"Expected a {one} for each of {len(self.rows)} rows, got {len(many)}."
+                )
 
     @property
     def digest(self) -> str:
         """sha256 over all rows in order: texts, scores and labels, not where they come from."""
         digest = hashlib.sha256()
-        for row in self.rows:
+        for row in drawn(self).rows:
             digest.update(json.dumps(_flat(row)).encode("utf-8", "surrogatepass") + b"\n")
         return digest.hexdigest()
+
+    def only(self, places: Iterable[int]) -> TrainingSet:
+        """The rows at these places, in this order, with their lines and weights."""
+        taken = list(places)
+
+        def at(values: Sequence[Any]) -> list[Any]:
+            return [values[place] for place in taken] if values else []
+
+        return replace(self, rows=at(self.rows), lines=at(self.lines), weights=at(self.weights))
+
+
+def drawn(data: TrainingSet) -> TrainingSet:
+    """Each row as often as its weight says beside the smallest one, rounded; without weights."""
+    if not data.weights:
+        return data
+    least = min(data.weights)
+    times = [round(weight / least) for weight in data.weights]
+    places = (place for place, count in enumerate(times) for _ in range(count))
+    return replace(data.only(places), weights=())
 
 
 def _flat(row: Row) -> list[object]:

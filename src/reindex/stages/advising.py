@@ -29,7 +29,7 @@ from reindex.stages.bases import base_spec
 from reindex.stages.piloting import Embeds, PilotRun, draw_bench, embed_and_search
 from reindex.stages.planning import plan
 from reindex.stages.sampling import Sample, take_sample
-from reindex.stages.training import held_back
+from reindex.stages.training_data import training_data
 from reindex.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ def advise(workspace: Workspace, wish: Wish | None = None) -> Advice:
 
 def _pairs(workspace: Workspace, looked: _Looked) -> list[TrainingExample] | None:
     try:
-        return held_back(workspace, workspace, workspace.settings.train)[0]
+        return training_data(workspace, workspace.settings.train).examples
     except (ConfigError, DataError) as error:
         looked.missing.append(f"training pairs: {error}")
         return None

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reindex.config import TrainSettings
 from reindex.config.training_data import DataSettings
-from reindex.corpus.training_files import read_training_set
 from reindex.corpus.training_sets import texts_of
 from reindex.errors import ConfigError
+from reindex.stages.training_data import configured_data, read_table
 from reindex.workspace import Workspace
 
 
@@ -39,14 +38,8 @@ def check_data(workspace: Workspace, paths: Sequence[Path] = ()) -> list[Checked
     return [_check(workspace, file) for file in files]
 
 
-def configured_data(settings: TrainSettings) -> tuple[DataSettings, ...]:
-    """The tables of [[train.data]]; ``train.pairs`` is the short form of one."""
-    short = () if settings.pairs is None else (DataSettings(path=settings.pairs),)
-    return (*short, *settings.data)
-
-
 def _check(workspace: Workspace, file: Path) -> CheckedFile:
     with workspace.dead_letters("data-check") as dead:
-        found = read_training_set(file, dead)
+        found = read_table(workspace, DataSettings(path=file), dead).data
     texts = {text for row in found.rows for text in texts_of(row)}
     return CheckedFile(str(file), found.kind, len(found.rows), dead.count, len(texts))

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from reindex.corpus.frameworks import stored_text
+from reindex.corpus.training_sets import Row, texts_of
 from reindex.evaluation.results_leakage import Leak, LeakageReport
 from reindex.evaluation.retrieval import locate_in
 from reindex.evaluation.sketches import Sketches
 from reindex.evaluation.slicing import relevant_documents
 from reindex.records import Judgements, Query, TrainingExample, query_hash
 from reindex.registry.lineage import Lineage, Role
+from reindex.registry.result_book import ResultBook
 from reindex.workspace import Workspace
 
 
-def sketches_of(examples: Sequence[TrainingExample]) -> dict[Role, bytes]:
-    """What is kept of a training's examples to tell leakage by."""
+def sketches_of(rows: Sequence[Row]) -> dict[Role, bytes]:
+    """What is kept of a training's rows to tell leakage by.
+
+    Where it is not said which text of a row is the query, each of them may be.
+    """
+    queries = (
+        text
+        for row in rows
+        for text in ([row.anchor] if isinstance(row, TrainingExample) else texts_of(row))
+    )
+    positives = (row.positive for row in rows if isinstance(row, TrainingExample))
     return {
-        "query": Sketches.of(item.anchor for item in examples).to_bytes(),
-        "positive": Sketches.of(item.positive for item in examples).to_bytes(),
+        "query": Sketches.of(queries).to_bytes(),
+        "positive": Sketches.of(positives).to_bytes(),
     }
+
+
+def judged_texts(workspace: Workspace) -> Iterator[str]:
+    """The judged queries (dev, test) that are at hand."""
+    for split in ("dev", "test"):
+        judged = workspace.judgements(split)
+        yield from (query.text for query in judged.queries) if judged else ()
+
+
+def judged_hashes(workspace: Workspace) -> set[str]:
+    """Hashes of all judged queries, those included that only the registry still knows."""
+    judged = [workspace.judgements(split) for split in ("dev", "test")]
+    known = {query_hash(query.text) for item in judged if item for query in item.queries}
+    return known | ResultBook(workspace.registry).held_out()
 
 
 def near_judged(examples: Sequence[TrainingExample], judged: Collection[str]) -> set[str]:

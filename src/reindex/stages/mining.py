@@ -5,10 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from reindex.config import TrainSettings
 from reindex.corpus.dead_letters import IgnoredLetters
+from reindex.corpus.training_sets import TrainingSet
 from reindex.errors import UnknownVersion
 from reindex.mining.kept import KeptMinings, content_key
 from reindex.mining.miner import Request, mine
@@ -20,6 +22,7 @@ from reindex.registry.ledger import Version
 from reindex.stages.bases import base_spec
 from reindex.stages.reading import documents_of
 from reindex.stages.supervision import supervised
+from reindex.stages.training_data import TrainingData
 from reindex.workspace import Workspace
 
 
@@ -53,6 +56,22 @@ def with_negatives(
         report = mined.report
         job.details.update(rows=report.rows, taken=report.taken, cached=report.cached)
         return mined
+
+
+def mined_data(
+    workspace: Workspace, data: Workspace, settings: TrainSettings, given: TrainingData
+) -> TrainingData:
+    """Every set of queries with documents with mined negatives; other kinds as they are."""
+    positives = known_positives(given.read_examples)
+    sets = []
+    for item in given.sets:
+        rows = [row for row in item.rows if isinstance(row, TrainingExample)]
+        if rows:
+            mined = with_negatives(workspace, data, settings, rows, positives).rows
+            sets.append(TrainingSet("triplets", list(mined), item.name))
+        else:
+            sets.append(item)
+    return replace(given, sets=tuple(sets))
 
 
 def known_positives(examples: Sequence[TrainingExample]) -> dict[str, list[str]]:

@@ -12,8 +12,8 @@ from reindex.config import TrainSettings
 from reindex.errors import ConfigError, DataError
 from reindex.mining.results import MiningReport
 from reindex.records import TrainingExample
-from reindex.stages.mining import with_negatives
-from reindex.stages.training import held_back
+from reindex.stages.mining import known_positives, with_negatives
+from reindex.stages.training_data import training_data
 from reindex.workspace import Workspace
 
 
@@ -45,10 +45,11 @@ def mine_file(
             "with commas between), or set train.negatives.sources."
         )
     data = workspace if corpus is None else workspace.with_corpus(corpus)
-    examples, held_out, positives = held_back(workspace, data, settings)
-    mined = with_negatives(workspace, data, settings, examples, positives)
+    given = training_data(data, settings, workspace)
+    positives = known_positives(given.read_examples)
+    mined = with_negatives(workspace, data, settings, given.examples, positives)
     write_rows(mined.rows, output)
-    return MinedFile(output, held_out, mined.report)
+    return MinedFile(output, given.held_out, mined.report)
 
 
 def write_rows(rows: Sequence[TrainingExample], output: Path) -> None:

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import random
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from reindex.config import TrainSettings
-from reindex.corpus.pairs import examples_from_beir, read_examples
-from reindex.errors import ConfigError, DataError
-from reindex.records import TrainingExample, query_hash
 from reindex.registry.ledger import Version
 from reindex.registry.lineage import Lineage
-from reindex.registry.result_book import ResultBook
 from reindex.stages.bases import base_spec
-from reindex.stages.checking_data import configured_data
-from reindex.stages.leaking import near_judged, sketches_of
-from reindex.stages.mining import known_positives, with_negatives
+from reindex.stages.leaking import sketches_of
+from reindex.stages.mining import mined_data
 from reindex.stages.reading import documents_of
 from reindex.stages.supervision import supervised, version_lock
+from reindex.stages.training_data import TrainingData, training_data
 from reindex.workspace import Workspace
 
 if TYPE_CHECKING:
     from reindex.training.devset import DevSet
     from reindex.training.finetune import TrainResult
+    from reindex.training.objectives import Objective
 
-_NOT_PART_OF_THE_RECIPE = {"pairs", "data"}  # paths; the content's hash is what counts
+_NOT_PART_OF_THE_RECIPE = {"pairs", "data", "clicks"}  # paths; the content's hash is what counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,36 +99,36 @@ def train(
     settings = settings or workspace.settings.train
     base = resolve_base(base_spec(workspace, settings.base))  # a typo must not cost a version
     data = workspace if corpus is None else workspace.with_corpus(corpus)
-    examples, held_out = training_examples(workspace, data, settings)
+    given = data_to_train_on(workspace, data, settings)
+    objectives, held_out = objectives_of(given), given.held_out
     dev = dev_set(data, settings)
-    recipe = _recipe(settings, examples)
+    recipe = _recipe(settings, given)
     version = from_leader(lambda: _version_of(workspace, settings, recipe, again=again))
     if version.state != "created":
         return Trained(version, None, held_out)
     if not leads():
         folder = workspace.run_folder(version.name)
-        result = fine_tune(settings, examples, dev, folder, base=base)
+        result = fine_tune(settings, objectives, dev, folder, base=base)
         return Trained(from_leader(lambda: version), result, held_out)
     locks = [version_lock(version.name)]
     with supervised(workspace, "train", version.name, locks=locks) as job:
         result = fine_tune(
             settings,
-            examples,
+            objectives,
             dev,
             workspace.run_folder(version.name),
             base=base,
             progress=job.progress,
         )
         job.details.update(seconds=result.seconds, steps=result.steps)
-        pairs = str(settings.pairs or data.source.name)
-        done = from_leader(lambda: _record(workspace, version, result, pairs, examples))
+        done = from_leader(lambda: _record(workspace, version, result, given))
         return Trained(done, result, held_out)
 
 
-def training_examples(
+def data_to_train_on(
     workspace: Workspace, data: Workspace, settings: TrainSettings
-) -> tuple[list[TrainingExample], int]:
-    """What a training sees, with mined negatives where they are asked for, and what is held out.
+) -> TrainingData:
+    """What a training of these settings sees, mined negatives included.
 
     Raises:
         ConfigError: no pairs are configured, or their file is not there.
@@ -142,24 +136,25 @@ def training_examples(
     """
     from reindex.training.ranks import from_leader
 
-    examples, held_out, positives = held_back(workspace, data, settings)
+    given = training_data(data, settings, workspace)
     if not settings.negatives.sources:
-        return examples, held_out
-    mined = from_leader(lambda: with_negatives(workspace, data, settings, examples, positives))
-    return [*mined.rows], held_out
+        return given
+    return from_leader(lambda: mined_data(workspace, data, settings, given))
 
 
-def reserve_version(
-    workspace: Workspace, settings: TrainSettings, examples: Sequence[TrainingExample]
-) -> Version:
-    """The version that `train` will find, or begin, for this recipe and these examples."""
-    return _version_of(workspace, settings, _recipe(settings, examples), again=False)
+def reserve_version(workspace: Workspace, settings: TrainSettings, given: TrainingData) -> Version:
+    """The version that `train` will find, or begin, for this recipe and this data."""
+    return _version_of(workspace, settings, _recipe(settings, given), again=False)
 
 
-def _judged(*workspaces: Workspace) -> tuple[set[str], set[str]]:
-    """Hashes and texts of the queries that no training may see."""
-    hashes = set[str]().union(*map(_judged_hashes, workspaces))
-    return hashes, {text for workspace in workspaces for text in _judged_texts(workspace)}
+def objectives_of(given: TrainingData) -> list[Objective]:
+    """What is to be lowered on each set, as its table says."""
+    from reindex.training.objectives import Objective
+
+    return [
+        Objective(data, table.loss, table.weight)
+        for data, table in zip(given.sets, given.tables, strict=True)
+    ]
 
 
 def _version_of(
@@ -176,18 +171,18 @@ def _record(
     workspace: Workspace,
     version: Version,
     result: TrainResult,
-    pairs: str,
-    examples: Sequence[TrainingExample],
+    given: TrainingData,
 ) -> Version:
     registry = workspace.registry
-    lineage, seen = dict(result.lineage), sketches_of(examples)
+    rows = [row for data in given.sets for row in data.rows]
+    lineage, seen = dict(result.lineage), sketches_of(rows)
     with registry.transaction():
         for role, sketches in seen.items():
             Lineage(registry).record(version.name, role, sketches)
         registry.record_training_queries(version.name, lineage.pop("query_hashes", ()))
         registry.record_dataset(
             version.recipe["examples_sha256"], role="pairs",
-            name=pairs, size=result.examples,
+            name=", ".join(data.name for data in given.sets), size=result.examples,
         )  # fmt: skip
         return registry.update_version(
             version.name,
@@ -201,68 +196,6 @@ def _record(
                 "best_is_base": result.best_is_base,
             },
         )
-
-
-def held_back(
-    workspace: Workspace, data: Workspace, settings: TrainSettings
-) -> tuple[list[TrainingExample], int, dict[str, list[str]]]:
-    """The examples to train on, how many were left out, and what answers each query at all.
-
-    Left out are those whose query is judged, here or in ``data``.
-    """
-    return _examples(data, settings, *_judged(workspace, data))
-
-
-def _examples(
-    workspace: Workspace, settings: TrainSettings, judged: set[str], texts: set[str]
-) -> tuple[list[TrainingExample], int, dict[str, list[str]]]:
-    """The training examples, without those whose query is a judged one (invariant: never seen).
-
-    ``judged`` are hashes; of those that are at hand, ``texts``, near-duplicates are left out too.
-    """
-    examples = _read(workspace, settings)
-    near = near_judged(examples, texts)
-    kept = [
-        item
-        for item in examples
-        if query_hash(item.anchor) not in judged and item.anchor not in near
-    ]
-    held_out = len(examples) - len(kept)
-    if not kept:
-        raise DataError(
-            f"There are no training examples left: {len(examples)} were read, and {held_out} of "
-            "them have a judged query (dev or test), or nearly one, as their query."
-        )
-    if settings.max_pairs is not None and len(kept) > settings.max_pairs:
-        kept = random.Random(settings.seed).sample(kept, settings.max_pairs)  # noqa: S311
-    return kept, held_out, known_positives(examples)
-
-
-def _read(workspace: Workspace, settings: TrainSettings) -> list[TrainingExample]:
-    if tables := configured_data(settings):
-        with workspace.dead_letters("pairs") as dead:
-            files = [workspace.settings.resolve(item.path) for item in tables]
-            return [example for file in files for example in read_examples(file, dead=dead)]
-    queries, qrels = workspace.queries_file(), workspace.train_qrels()
-    if queries is None or qrels is None:
-        raise ConfigError(
-            "There are no training pairs. Pass --pairs FILE, set train.pairs or [[train.data]] in "
-            "reindex.toml, or use a BEIR source that has queries.jsonl and qrels/train.tsv."
-        )
-    with documents_of(workspace) as source:
-        return examples_from_beir(queries, qrels, source)
-
-
-def _judged_texts(workspace: Workspace) -> Iterator[str]:
-    for split in ("dev", "test"):
-        judged = workspace.judgements(split)
-        yield from (query.text for query in judged.queries) if judged else ()
-
-
-def _judged_hashes(workspace: Workspace) -> set[str]:
-    judged = [workspace.judgements(split) for split in ("dev", "test")]
-    known = {query_hash(query.text) for item in judged if item for query in item.queries}
-    return known | ResultBook(workspace.registry).held_out()
 
 
 def dev_set(workspace: Workspace, settings: TrainSettings) -> DevSet | None:
@@ -282,13 +215,9 @@ def dev_set(workspace: Workspace, settings: TrainSettings) -> DevSet | None:
         )
 
 
-def _recipe(settings: TrainSettings, examples: Sequence[TrainingExample]) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    for item in examples:
-        row = json.dumps([item.anchor, item.positive, *item.negatives])
-        digest.update(row.encode("utf-8", "surrogatepass"))
+def _recipe(settings: TrainSettings, given: TrainingData) -> dict[str, Any]:
     recipe = settings.model_dump(mode="json", exclude=_NOT_PART_OF_THE_RECIPE)
-    return {**recipe, "examples_sha256": digest.hexdigest()}
+    return {**recipe, "examples_sha256": given.digest}
 
 
 def _same_recipe(workspace: Workspace, recipe: dict[str, Any]) -> Version | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,6 @@ from reindex.config import TrainSettings
 from reindex.config.training_negatives import NegativeSettings
 from reindex.errors import ConfigError, ModelError
 from reindex.evaluation.compare import judged_set_hash
-from reindex.records import TrainingExample
 from reindex.registry.ledger import Version
 from reindex.registry.looks import Looks
 from reindex.registry.trials import Studies, Study, Trial
@@ -22,11 +21,13 @@ from reindex.stages.bases import base_spec
 from reindex.stages.supervision import Job, supervised
 from reindex.stages.training import (
     Trained,
+    data_to_train_on,
     dev_set,
+    objectives_of,
     reserve_version,
     train,
-    training_examples,
 )
+from reindex.stages.training_data import TrainingData
 from reindex.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class _Search:
     recipes: Recipes
     dev: DevSet
     base: str
-    examples: dict[NegativeSettings, list[TrainingExample]]
+    given: dict[NegativeSettings, TrainingData]
 
     @classmethod
     def begin(cls, workspace: Workspace, settings: TrainSettings) -> _Search:
@@ -114,18 +115,18 @@ class _Search:
 
         recipes = Recipes(space, ranges, seed=settings.seed, metric=METRICS[0])
         base = resolve_base(base_spec(workspace, settings.base))
-        examples, _ = training_examples(workspace, workspace, settings)
+        given = data_to_train_on(workspace, workspace, settings)
         study = Studies(workspace.registry).open(
-            _key(settings, space, examples, dev.digest),
+            _key(settings, space, given, dev.digest),
             base=settings.base,
             metric=METRICS[0],
             judged_set=judged_set_hash(judgements),
             seed=settings.seed,
             space=space,
-            examples=len(examples),
+            examples=sum(len(data.rows) for data in given.sets),
             before={},
         )
-        return cls(workspace, settings, study, recipes, dev, base, {settings.negatives: examples})
+        return cls(workspace, settings, study, recipes, dev, base, {settings.negatives: given})
 
     @property
     def _studies(self) -> Studies:
@@ -173,7 +174,7 @@ class _Search:
         settings = self._variant(trial.params)
         try:
             result = fine_tune(
-                settings, self._rows(settings), self.dev, folder,
+                settings, objectives_of(self._data(settings)), self.dev, folder,
                 base=self.base, progress=job.progress, on_evaluation=seen,
             )  # fmt: skip
         except _Hopeless:
@@ -196,11 +197,11 @@ class _Search:
             changes["negatives"] = mined | ({"number": number} if number else {"sources": ()})
         return TrainSettings.model_validate({**self.settings.model_dump(), **changes})
 
-    def _rows(self, settings: TrainSettings) -> list[TrainingExample]:
-        if settings.negatives not in self.examples:
-            found, _ = training_examples(self.workspace, self.workspace, settings)
-            self.examples[settings.negatives] = found
-        return self.examples[settings.negatives]
+    def _data(self, settings: TrainSettings) -> TrainingData:
+        if settings.negatives not in self.given:
+            found = data_to_train_on(self.workspace, self.workspace, settings)
+            self.given[settings.negatives] = found
+        return self.given[settings.negatives]
 
     def best(self) -> Trial | None:
         """The trial that ended with the best dev figure; the first of equals."""
@@ -222,7 +223,7 @@ class _Search:
                 f"None of {len(trials)} trials came to its end. The last: {trials[-1].why}"
             )
         settings = self._variant(best.params)
-        version = reserve_version(self.workspace, settings, self._rows(settings))
+        version = reserve_version(self.workspace, settings, self._data(settings))
         self._hand_over(best, version)
         trained = train(self.workspace, settings)
         self._studies.name(self.study.id, trained.version.name)
@@ -244,13 +245,8 @@ def _seconds(folder: Path) -> float:
         return 0.0
 
 
-def _key(
-    settings: TrainSettings, space: Mapping[str, Any], examples: Sequence[TrainingExample], dev: str
-) -> str:
+def _key(settings: TrainSettings, space: Mapping[str, Any], given: TrainingData, dev: str) -> str:
     """sha256 over all that decides a study."""
-    digest = hashlib.sha256()
-    for row in examples:
-        digest.update(json.dumps([row.anchor, row.positive, *row.negatives]).encode())
-    fixed = settings.model_dump(mode="json", exclude={"pairs"})
-    fixed["examples"], fixed["dev"], fixed["space"] = digest.hexdigest(), dev, dict(space)
+    fixed = settings.model_dump(mode="json", exclude={"pairs", "data", "clicks"})
+    fixed["examples"], fixed["dev"], fixed["space"] = given.digest, dev, dict(space)
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()

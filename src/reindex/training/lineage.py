@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reindex.config import TrainSettings
     from reindex.training.devset import DevSet
 
-_ELSEWHERE = {"base", "pairs", "data", "max_pairs", "dev_documents", "dev_queries"}
+_ELSEWHERE = {"base", "pairs", "data", "clicks", "max_pairs", "dev_documents", "dev_queries"}
 """Settings that the data's, the dev set's and the base's hashes stand for."""
 
 _MAY_DIFFER = {"base", "query_hashes", "device", "dtype", "threads", "versions", "hyperparameters"}

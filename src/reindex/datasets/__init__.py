@@ -1,0 +1,1 @@
+"""Training data: files of any kind read, checked and split."""
