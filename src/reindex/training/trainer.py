@@ -9,6 +9,7 @@ from reindex.training import heads
 from reindex.training.batching import PackedForward
 from reindex.training.devset import METRICS
 from reindex.training.libraries import load
+from reindex.training.packing import pack
 from reindex.training.sampling import Batches
 
 if TYPE_CHECKING:
@@ -48,12 +49,13 @@ def make_trainer(
     """The trainer; ``evaluator`` is None where there is no dev set.
 
     There are as many ``losses`` as sets of ``columns``, and ``batches`` are drawn from all sets.
-    On the CPU the model's forward pass is packed, which `PackedForward` explains; short queries
-    are never padded to the documents' length, because the collator pads each column apart.
+    On the CPU the model's forward pass is packed, as `packing` explains, or as `PackedForward`
+    does where the architecture is not known there; short queries are never padded to the
+    documents' length, because the collator pads each column apart.
     """
     library = load("torch", "transformers", "accelerate", "datasets", "sentence_transformers")
-    if model.device.type == "cpu" and settings.matryoshka != "2d":  # 2D looks into the layers
-        model.forward = PackedForward(model.forward, PACKED_ROWS)
+    if model.device.type == "cpu" and settings.matryoshka != "2d" and not pack(model):
+        model.forward = PackedForward(model.forward, PACKED_ROWS)  # 2D looks into the layers
     model.model_card_data.local_files_only = True
 
     class Trainer(library.SentenceTransformerTrainer):  # type: ignore[misc,name-defined]
