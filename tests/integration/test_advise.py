@@ -67,14 +67,14 @@ def test_a_pilot_shows_what_training_brings_without_any_version(
 def test_people_get_tables_and_the_next_command(tiny_base: str, tmp_path: Path) -> None:  # noqa: F811
     write_task(tmp_path / "data")
     task_project(tmp_path, tiny_base, advice={"few_pairs": 10, "some_pairs": 20}).close()
-    said = advise(tmp_path, "--no-pilot", "--base", "nothing/here")
+    said = advise(tmp_path, "--no-pilot", "--base", "no-such-model!")
     assert said.exit_code == 0, said.output
     for words in (
         "recall@10",
         "hybrid",
         "Advice: fine-tune",
         "Next: reindex train",
-        "nothing/here",
+        "no-such-model!",
     ):
         assert words in said.output
 

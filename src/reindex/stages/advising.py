@@ -22,11 +22,12 @@ from reindex.artifact import default_matryoshka_dims
 from reindex.errors import ConfigError, DataError, MissingExtra, ModelError, ReindexError
 from reindex.evaluation.compare import judged_set_hash
 from reindex.forecast import Shape, seconds_of
+from reindex.protocols import Encoder
 from reindex.records import Judgements, TrainingExample
 from reindex.registry.ledger import Version
 from reindex.registry.looks import Looks
 from reindex.stages.bases import base_spec
-from reindex.stages.piloting import Embeds, PilotRun, draw_bench, embed_and_search
+from reindex.stages.piloting import PilotRun, draw_bench, embed_and_search
 from reindex.stages.planning import plan
 from reindex.stages.sampling import Sample, take_sample
 from reindex.stages.training_data import training_data
@@ -165,10 +166,10 @@ def _measure(
     )
 
 
-def _models(workspace: Workspace, wish: Wish) -> list[tuple[str, str, Callable[[], Embeds]]]:
+def _models(workspace: Workspace, wish: Wish) -> list[tuple[str, str, Callable[[], Encoder]]]:
     """Role, name and how to open: what serves (unless it is the base), the base, others."""
     base, live = workspace.settings.train.base, _live(workspace)
-    found: list[tuple[str, str, Callable[[], Embeds]]] = []
+    found: list[tuple[str, str, Callable[[], Encoder]]] = []
     if live is not None and not (live.kind == "base" and live.base == base):
         found.append(("live", live.name, lambda: workspace.encoder(live, tune=True)))
     for role, name in [("base", base), *(("other", other) for other in wish.others)]:
@@ -186,18 +187,18 @@ def _live(workspace: Workspace) -> Version | None:
     return found if found is not None and found.artifact is not None else None
 
 
-def _open(workspace: Workspace, name: str) -> Embeds:
+def _open(workspace: Workspace, name: str) -> Encoder:
     """An exported version of this very base embeds fastest; else the model in torch."""
     for version in reversed(workspace.registry.versions()):
         same = version.name == name or (version.base == name and version.kind == "base")
         if same and version.artifact is not None:
             return workspace.encoder(version, tune=True)
-    from reindex.training.pilot import CheckpointEncoder
+    from reindex.training.pilot import encoder_of
 
-    return CheckpointEncoder(base_spec(workspace, name), workspace.settings.train)
+    return encoder_of(base_spec(workspace, name), workspace.settings.train)
 
 
-def _dense(bench: Bench, encoder: Embeds, looked: _Looked) -> Run:
+def _dense(bench: Bench, encoder: Encoder, looked: _Looked) -> Run:
     run, rate, dim = embed_and_search(bench, encoder)
     if not looked.rate:
         looked.rate, looked.dim = rate, dim

@@ -7,13 +7,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from reindex.advice.curve import estimate
 from reindex.advice.evidence import Bench, Run, Scores, dense_run
 from reindex.advice.findings import Pilot, PilotPoint
 from reindex.evaluation.groups import group_queries
-from reindex.records import Judgements, TrainingExample, Vector
+from reindex.protocols import Encoder
+from reindex.records import Judgements, TrainingExample
 from reindex.stages.bases import base_spec
 from reindex.stages.reading import documents_of
 from reindex.workspace import Workspace
@@ -24,20 +24,6 @@ UNKNOWN = (
     "where the curve flattens: the lower end supposes that it does so at once",
     "queries and documents that are unlike the judged ones",
 )
-
-
-class Embeds(Protocol):
-    """An exported version's encoder, or a model in torch."""
-
-    @property
-    def dim(self) -> int:
-        """Full dimension."""
-
-    def encode_queries(self, texts: Sequence[str]) -> Vector:
-        """``(n, dim)``."""
-
-    def encode_documents(self, texts: Sequence[str]) -> Vector:
-        """``(n, dim)``."""
 
 
 def draw_bench(workspace: Workspace, judgements: Judgements, queries: int, documents: int) -> Bench:
@@ -62,7 +48,7 @@ def draw_bench(workspace: Workspace, judgements: Judgements, queries: int, docum
     return Bench(kept, qrels, groups, drawn.corpus, k, seed)
 
 
-def embed_and_search(bench: Bench, encoder: Embeds) -> tuple[Run, float, int]:
+def embed_and_search(bench: Bench, encoder: Encoder) -> tuple[Run, float, int]:
     """The nearest documents of each query; documents embedded per second; the dimension."""
     ids, texts = list(bench.documents), list(bench.documents.values())
     started = time.monotonic()
@@ -105,13 +91,13 @@ class PilotRun:
             MissingExtra: the [train] extra is not installed.
             ModelError: the base cannot be loaded.
         """
-        from reindex.training.pilot import SMALLEST, CheckpointEncoder, slice_seconds, slice_size
+        from reindex.training.pilot import SMALLEST, encoder_of, slice_seconds, slice_size
 
         self._started = time.monotonic()
         settings = self.workspace.settings
         base, advice = base_spec(self.workspace, settings.train.base), settings.advice
         bench = draw_bench(self.workspace, self.judgements, advice.queries, advice.pilot_documents)
-        rate = self._measure(bench, 0, CheckpointEncoder(base, settings.train), 0.0)
+        rate = self._measure(bench, 0, encoder_of(base, settings.train), 0.0)
         self._once = time.monotonic() - self._started  # of each measurement that is to come
         left = self.seconds - 4 * self._once
         size = slice_size(len(self.examples), rate, left, settings.train.epochs)
@@ -126,7 +112,7 @@ class PilotRun:
         self._train(bench, base, size)
         return self._report(bench)
 
-    def _measure(self, bench: Bench, pairs: int, encoder: Embeds, seconds: float) -> float:
+    def _measure(self, bench: Bench, pairs: int, encoder: Encoder, seconds: float) -> float:
         run, rate, _ = embed_and_search(bench, encoder)
         self._found[pairs] = _Point(*bench.scores(run), seconds)
         return rate

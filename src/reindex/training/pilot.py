@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from reindex.records import TrainingExample, Vector
-from reindex.training.base import load_base
+from reindex.records import TrainingExample
+from reindex.training.embedding import ModelEncoder
 from reindex.training.finetune import fine_tune
-from reindex.training.libraries import quiet
 
 if TYPE_CHECKING:
     from reindex.config import TrainSettings
@@ -27,38 +26,14 @@ PAIR_COST = 4.0
 of which one is short (measured: 3.5 to 4)."""
 
 
-class CheckpointEncoder:
-    """A base model or checkpoint in torch, embedding as an exported artifact would.
+def encoder_of(spec: str, settings: TrainSettings) -> ModelEncoder:
+    """A base model or checkpoint in torch, reading as its artifact would.
 
     Raises:
-        ModelError, MissingExtra: as `load_base`.
+        ModelError, MissingExtra: as `reindex.training.base.load_base`.
     """
-
-    def __init__(self, spec: str, settings: TrainSettings) -> None:
-        prompts = settings.query_prompt, settings.document_prompt
-        self._model: Any = load_base(spec, max_length=settings.max_length, prompts=prompts)
-
-    @property
-    def dim(self) -> int:
-        """Full dimension."""
-        return len(self.encode_queries(["a"])[0])
-
-    def encode_queries(self, texts: Sequence[str]) -> Vector:
-        """``(n, dim)`` float32, unit length."""
-        return self._encode(texts, "query")
-
-    def encode_documents(self, texts: Sequence[str]) -> Vector:
-        """``(n, dim)`` float32, unit length."""
-        return self._encode(texts, "document")
-
-    def _encode(self, texts: Sequence[str], prompt: str) -> Vector:
-        rows = 32 if self._model.device.type == "cpu" else 256
-        with quiet():
-            found: Vector = self._model.encode(
-                list(texts), prompt_name=prompt, batch_size=rows, normalize_embeddings=True,
-                show_progress_bar=False,
-            )  # fmt: skip
-        return found
+    prompts = settings.query_prompt, settings.document_prompt
+    return ModelEncoder(spec, max_length=settings.max_length, prompts=prompts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +42,7 @@ class Trained:
 
     pairs: int
     seconds: float
-    encoder: CheckpointEncoder
+    encoder: ModelEncoder
 
 
 def slice_size(examples: int, texts_per_second: float, seconds: float, epochs: float) -> int:
@@ -112,7 +87,7 @@ def _train(
     started = time.monotonic()
     try:
         result = fine_tune(settings, examples, None, folder, base=base, resume=False)
-        encoder = CheckpointEncoder(str(result.checkpoint), settings)
+        encoder = encoder_of(str(result.checkpoint), settings)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Trained(len(examples), time.monotonic() - started, encoder)
