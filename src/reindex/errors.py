@@ -12,6 +12,8 @@ Every message says what was expected, what came instead, and what to do. Imports
     │   ├── UnknownVersion     no such version
     │   ├── Conflict           another operator or process got there first
     │   │   └── Locked         another run works on the same thing right now
+    ├── SynthesisError         training queries cannot be made (what was answered is kept)
+    │   └── EndpointRefused    the endpoint refuses whatever it is asked: wrong key, model, address
     ├── ModelError             a base model or checkpoint cannot be found or trained
     ├── ArtifactError          an artifact is missing, incomplete or not what its manifest says
     │   ├── ParityError        the exported graph does not agree with the checkpoint
@@ -95,6 +97,14 @@ class Conflict(RegistryError):
 
 class Locked(Conflict):
     """Another run works on the same thing right now; the message names it and the remedy."""
+
+
+class SynthesisError(ReindexError):
+    """Training queries cannot be made; what was answered so far is kept."""
+
+
+class EndpointRefused(SynthesisError):
+    """The endpoint refuses whatever it is asked: a wrong key, model or address; no quota left."""
 
 
 class ModelError(ReindexError):

@@ -20,7 +20,7 @@ RANKS = {
     "config": 3, "vector_cache": 3, "artifact": 2, "registry": 4,
     "corpus": 4, "encoder": 4, "stores": 5,
     "training": 5, "build": 5, "retriever": 5, "forecast": 2, "sizing": 3,
-    "export": 6, "evaluation": 6, "testing": 6, "distributed": 6, "inspection": 6,
+    "export": 6, "evaluation": 6, "synthesis": 7, "testing": 6, "distributed": 6, "inspection": 6,
     "rollout": 6, "mining": 7, "torch_encoder": 7, "advice": 7, "gate": 7, "datasets": 7,
     "promotion": 8, "workspace": 9,
     "report": 9, "owner": 10, "indexing": 10, "stages": 11, "decisions": 12,
@@ -50,6 +50,7 @@ ONLY_IN = {
     "starlette": {"server"},
     "uvicorn": {"server"},
     "prometheus_client": {"server"},
+    "httpx": {"synthesis", "stores.retry"},
     "jinja2": {"report"},
     "markupsafe": {"report"},
 }

@@ -6,11 +6,31 @@ from reindex.cli.app import main
 # importing these adds their commands to the group, in the order of the work
 from reindex.cli import setup, takeover, data, mining, advise, model, trials, plan, collection
 from reindex.cli import judge, tune, keep, judging, report, live, rollout, watching, look, operate
-from reindex.cli import owner, serve
+from reindex.cli import owner, serve, synthesize
 # isort: on
 
 __all__ = [
-    "advise", "collection", "data", "judge", "judging", "keep", "live", "look", "main", "mining",
-    "model", "operate", "owner", "plan", "report", "rollout", "serve", "setup", "takeover",
-    "trials", "tune", "watching",
+    "advise",
+    "collection",
+    "data",
+    "judge",
+    "judging",
+    "keep",
+    "live",
+    "look",
+    "main",
+    "mining",
+    "model",
+    "operate",
+    "owner",
+    "plan",
+    "report",
+    "rollout",
+    "serve",
+    "setup",
+    "synthesize",
+    "takeover",
+    "trials",
+    "tune",
+    "watching",
 ]  # fmt: skip

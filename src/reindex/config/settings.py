@@ -27,6 +27,7 @@ from reindex.config.stores import (
     ServingSettings,
     StoreSettings,
 )
+from reindex.config.synthesis import SynthesisSettings
 from reindex.config.trials import TrialSettings
 from reindex.errors import ConfigError
 
@@ -40,6 +41,7 @@ class Settings(Section):
     source: SourceSettings = SourceSettings()
     store: StoreSettings = StoreSettings()
     qdrant: QdrantSettings = QdrantSettings()
+    synthesis: SynthesisSettings = SynthesisSettings()
     train: TrainSettings = TrainSettings()
     trials: TrialSettings = TrialSettings()
     advice: AdviceSettings = AdviceSettings()

@@ -13,6 +13,7 @@ from reindex.registry.ledger import Version
 from reindex.registry.lineage import Lineage
 from reindex.stages.bases import base_spec
 from reindex.stages.leaking import sketches_of
+from reindex.stages.made_pairs import origins
 from reindex.stages.mining import mined_data
 from reindex.stages.reading import documents_of
 from reindex.stages.supervision import supervised, version_lock
@@ -175,7 +176,7 @@ def _record(
 ) -> Version:
     registry = workspace.registry
     rows = [row for data in given.sets for row in data.rows]
-    lineage, seen = dict(result.lineage), sketches_of(rows)
+    lineage, seen = {**result.lineage, **origins(workspace, given)}, sketches_of(rows)
     with registry.transaction():
         for role, sketches in seen.items():
             Lineage(registry).record(version.name, role, sketches)
