@@ -226,6 +226,22 @@ def test_the_round_trip_drops_what_does_not_find_its_passage(
     assert "nothing is live" in refused.output
 
 
+def test_settings_are_refused_before_anything_is_read(server: OpenAIServer, folder: Path) -> None:
+    (folder / "data" / "corpus.jsonl").unlink()
+    assert "Pass --model NAME" in run(server, "--model", "").output
+    assert "needs prices" in run(server, "--max-cost", "1").output
+    assert "NAME of an environment variable" in run(server, "--api-key-env", KEY).output
+
+
+def test_titles_that_there_are_none_of(server: OpenAIServer, folder: Path) -> None:
+    rows = [{"_id": f"d{at}", "text": text(at)} for at in range(3)]
+    (folder / "data" / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = run(server, "--from", "titles")
+    assert result.exit_code == 1
+    assert "No pair is left: 3 passages gave 0 queries" in result.output
+    assert not list(Path().glob("synthetic-*"))
+
+
 def test_a_file_of_ones_own_is_not_overwritten(server: OpenAIServer, folder: Path) -> None:
     Path("synthetic-llm.jsonl").write_text("mine\n")
     assert "Name another with --output" in run(server).output

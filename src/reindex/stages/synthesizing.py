@@ -33,7 +33,7 @@ from reindex.synthesis.roundtrip import (
     round_trip,
 )
 from reindex.synthesis.sifting import sift, without_judged
-from reindex.synthesis.writing import Estimate, Writing, Written
+from reindex.synthesis.writing import Estimate, Writing, Written, check_settings
 from reindex.workspace import Workspace
 
 PASSAGES = 1000
@@ -127,7 +127,10 @@ def synthesize(workspace: Workspace, wanted: Wanted) -> Synthesized:
 
 def _synthesize(workspace: Workspace, wanted: Wanted, progress: Progress) -> Synthesized:
     settings, tally = wanted.settings, Tally()
-    prompt = _prompt(workspace, settings) if wanted.how == "llm" else None
+    prompt = None
+    if wanted.how == "llm":
+        check_settings(settings)  # before a large source is read
+        prompt = _prompt(workspace, settings)
     version = _searching(workspace, settings)
     passages = _passages(workspace, wanted)
     written = None

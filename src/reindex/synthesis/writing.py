@@ -13,7 +13,7 @@ from reindex.config.synthesis import SynthesisSettings
 from reindex.protocols import Progress
 from reindex.synthesis.asking import Asked, Crew, Request
 from reindex.synthesis.budget import Purse, cost_of, expected
-from reindex.synthesis.endpoint import Endpoint
+from reindex.synthesis.endpoint import Endpoint, checked_key
 from reindex.synthesis.journal import JOURNAL_NAME, Journal, answer_key
 from reindex.synthesis.parsing import parse_queries
 from reindex.synthesis.prompts import Prompt
@@ -73,6 +73,12 @@ class Written:
             for name in self.__slots__
             for value in (getattr(self, name),)
         }
+
+
+def check_settings(settings: SynthesisSettings) -> None:
+    """Raise ConfigError where nothing could be asked: no model, no usable key, a cap unpriced."""
+    checked_key(settings)
+    Purse(settings)
 
 
 class Writing:
