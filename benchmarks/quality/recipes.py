@@ -17,8 +17,8 @@ COMMON: dict[str, Any] = {
     "matryoshka_dims": DIMS,
     "matryoshka_weights": (1.0, 1.0, 2.0, 4.0),
     "evaluations": 1,
-    "dev_queries": 150,
-    "dev_documents": 400,
+    "dev_queries": 200,
+    "dev_documents": 1000,
 }
 """One pass over all pairs. The dev evaluation only says whether the training is better than its
 base; the figures come from the whole dev and test splits."""

@@ -12,6 +12,7 @@ import pytest
 from reindex.errors import Conflict, RegistryError, RegistryTooNew, UnknownVersion
 from reindex.registry import Registry
 from reindex.registry.catalog import RegistryCatalog
+from reindex.registry.looks import Looks
 
 
 @pytest.fixture
@@ -164,3 +165,13 @@ def test_threads_share_a_registry(registry: Registry) -> None:
     for thread in threads:
         thread.join()
     assert len(registry.versions()) == 8
+
+
+def test_looks_of_every_kind_at_a_judged_set_are_counted(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry.db", create=True)
+    looks = Looks(registry)
+    looks.add("dev", "advice")
+    looks.add("dev", "trials", 3)
+    looks.add("test", "advice")
+    assert (looks.count("dev"), looks.count("test"), looks.count("other")) == (4, 1, 0)
+    assert registry.judged_set_uses("dev") == 4

@@ -75,6 +75,19 @@ def test_a_lone_pair_is_left_out_because_its_loss_is_zero() -> None:
     assert [len(batch) for batch in batches(examples(9, queries=9), 4)] == [4, 4]
 
 
+def test_an_answer_to_very_many_queries_makes_no_tail_of_tiny_batches() -> None:
+    rows = [TrainingExample(f"query {row}", f"answer {max(row, 40)}") for row in range(200)]
+    sampler = batches(rows, 16)  # 41 rows have one answer; 200 rows would fill 13 batches
+    taken = set()
+    for epoch in range(6):
+        sampler.set_epoch(epoch)
+        plan = list(sampler)
+        assert min(map(len, plan)) >= 4
+        assert 11 <= len(plan) <= 14
+        taken |= {row for batch in plan for row in batch}
+    assert len(taken) > 190  # what is left out in one epoch has its turn in another
+
+
 def test_rows_that_all_collide_are_refused() -> None:
     with pytest.raises(DataError, match="no text in common"):
         batches(examples(5, queries=1), 4)

@@ -191,8 +191,11 @@ class Registry(RegistryFile):
         return scores
 
     def judged_set_uses(self, judged_set: str) -> int:
-        """How many comparisons have been made with this judged set."""
-        sql = "SELECT count(*) FROM comparisons WHERE judged_set = ?"
+        """How often this judged set was chosen by: comparisons, and looks of advice and trials."""
+        sql = (
+            "SELECT (SELECT count(*) FROM comparisons WHERE judged_set = ?1) + "
+            "(SELECT coalesce(sum(looks), 0) FROM judged_looks WHERE judged_set = ?1)"
+        )
         return int(self.execute(sql, [judged_set]).fetchone()[0])
 
     # -- promotions

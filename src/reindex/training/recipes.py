@@ -120,9 +120,11 @@ class Asked:
 
     def __init__(self, trial: Any, params: dict[str, Any], metric: str) -> None:
         self._trial, self.params, self._metric = trial, params, metric
+        self._reported = 0
 
     def hopeless(self, history: Sequence[Mapping[str, float]]) -> bool:
         """Whether what was seen so far is below the median of other trials at the same place."""
-        for at, entry in enumerate(history):
+        for at, entry in enumerate(history[self._reported :], start=self._reported):
             self._trial.report(entry[self._metric], at)
+        self._reported = len(history)
         return bool(history) and bool(self._trial.should_prune())
