@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, get_args
 
+from reindex.config import TrainSettings
 from reindex.corpus.training_sets import RowKind, TrainingSet
 from reindex.losses import LOSSES
 from reindex.records import LabelledPair, LabelledText, ScoredPair, TrainingExample
-from tests.training_fixtures import pairs
+from reindex.training.devset import DevSet
+from tests.training_fixtures import dev_set, pairs, settings
 
 KINDS: tuple[RowKind, ...] = get_args(RowKind)
 FITTING = [(kind, loss.name) for kind in KINDS for loss in LOSSES.values() if kind in loss.kinds]
@@ -42,3 +46,31 @@ def rows_of(kind: RowKind, *, scores: bool = True) -> TrainingSet:
         "classes": [LabelledText(row.anchor, row.anchor.split()[0]) for row in rows],
     }
     return TrainingSet(kind, tuple(made[kind]))
+
+
+def several() -> list[Any]:
+    """Retrieval with scored pairs, a softmax classifier and classes, unequally often."""
+    from reindex.training.objectives import Objective
+
+    dev = {kind: rows_of(kind) for kind in ("scored", "nli", "classes")}
+    held = {kind: replace(data, rows=data.rows[::5]) for kind, data in dev.items()}
+    kept = {
+        kind: replace(data, rows=tuple(row for place, row in enumerate(data.rows) if place % 5))
+        for kind, data in dev.items()
+    }
+    return [
+        Objective(rows_of("pairs"), weight=2.0),
+        Objective(kept["scored"], weight=0.5, dev=held["scored"]),
+        Objective(kept["nli"], "softmax", weight=0.25, dev=held["nli"]),
+        Objective(kept["classes"], weight=0.5, dev=held["classes"]),
+    ]
+
+
+RECIPES: dict[str, Callable[[], tuple[TrainSettings, Any, DevSet | None]]] = {
+    "plain": lambda: (settings(), pairs(), dev_set()),
+    "several": lambda: (settings(), several(), dev_set()),
+    "both": lambda: (settings(lora={"rank": 16, "dropout": 0.1}), several(), None),
+    "lora": lambda: (settings(lora={"rank": 4}, freeze_layers=1), pairs(), dev_set()),
+    "2d": lambda: (settings(matryoshka="2d"), pairs(), dev_set()),
+}
+"""Trainings by name, for other processes."""

@@ -72,12 +72,14 @@ def tell(stage: str, done: int, total: int | None) -> None:
     print(stage, done, total, flush=True)
 
 
-def main(base: str, run_dir: str) -> None:
+def main(base: str, run_dir: str, recipe: str = "plain") -> None:
     """Train as another process, to be killed or interrupted."""
     from reindex.training.finetune import fine_tune
+    from tests.objective_fixtures import RECIPES
 
+    asked, rows, dev = RECIPES[recipe]()
     try:
-        fine_tune(settings(), pairs(), dev_set(), Path(run_dir), base=base, progress=tell)
+        fine_tune(asked, rows, dev, Path(run_dir), base=base, progress=tell)
     except KeyboardInterrupt as error:
         sys.exit(f"interrupted: {error}")
 

@@ -26,6 +26,7 @@ from reindex.training.base import copy_base, load_base
 from reindex.training.batching import PackedForward
 from reindex.training.finetune import TrainResult, fine_tune
 from reindex.training.libraries import quiet
+from reindex.training.measures import Measures
 
 pytestmark = pytest.mark.train
 
@@ -112,9 +113,9 @@ def test_another_setting_is_refused_until_asked_to_start_anew(
 
 
 @contextlib.contextmanager
-def training(base: str, run_dir: Path) -> Any:
+def training(base: str, run_dir: Path, recipe: str = "plain") -> Any:
     """A training in another process, whose progress can be read line by line."""
-    command = [sys.executable, "-m", "tests.training_fixtures", base, str(run_dir)]
+    command = [sys.executable, "-m", "tests.training_fixtures", base, str(run_dir), recipe]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
@@ -181,7 +182,7 @@ def test_a_training_that_fails_at_its_last_write_needs_only_that_again(
 
     base = straight.lineage["base"]
     with monkeypatch.context() as patched:
-        patched.setattr("reindex.training.finetune.save_checkpoint", full)
+        patched.setattr("reindex.training.session.save_checkpoint", full)
         with pytest.raises(OSError, match="disk full"):
             run(base, tmp_path)
     result = run(base, tmp_path)
@@ -257,7 +258,7 @@ def test_short_queries_are_not_padded_to_the_documents(tiny_base: str, tmp_path:
     trainer = make_trainer(
         model, [torch.nn.Identity()], [dict(to_columns(rows))],
         NoDuplicateBatches(row_keys(rows), 8, 1),
-        settings=settings(), folder=tmp_path, evaluator=None, callbacks=[],
+        settings=settings(), folder=tmp_path, measures=Measures(()), callbacks=[],
     )  # fmt: skip
     batch = next(iter(trainer.get_train_dataloader()))
     assert batch["anchor_input_ids"].shape[1] < 8

@@ -23,6 +23,7 @@ import torch
 from reindex.training.base import load_base
 from reindex.training.libraries import quiet
 from reindex.training.losses import Needs, make_loss
+from reindex.training.measures import Measures
 from reindex.training.objectives import Objective, as_objectives, lay_out, make_batches
 from reindex.training.trainer import make_trainer
 
@@ -63,7 +64,7 @@ class Step:
             self.trainer = make_trainer(
                 self.model, [self.loss], [task.columns],
                 make_batches([task], asked.batch_size, 3, 1),
-                settings=asked, folder=folder, evaluator=None, callbacks=[],
+                settings=asked, folder=folder, measures=Measures(()), callbacks=[],
             )  # fmt: skip
         self.batch = next(iter(self.trainer.get_train_dataloader()))
         self.model.eval()

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from reindex.config.section import Positive, Section, Share
 from reindex.config.training_data import ClickSettings, DataSettings
-from reindex.config.training_losses import LossName
+from reindex.config.training_losses import AveragingSettings, LoraSettings, LossName
 from reindex.config.training_negatives import NegativeSettings
 
 
@@ -73,11 +73,20 @@ class TrainSettings(Section):
     margin: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Of triplet losses and contrastive, in cosine distance. Unset: 0.2, 0.5."
     )
+    teacher: str | None = Field(
+        None, description="Scores queries with documents for margin-mse and kl: a cross-encoder or "
+        "a larger bi-encoder (Hub id, folder, package:NAME or a version).",
+    )  # fmt: skip
+    freeze_layers: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Layers that stay as they are, with the embeddings. 0: these alone."
+    )
     guide: str | None = Field(
         None, description="What tells false negatives for the loss gist. Unset: the base."
     )
     negatives: NegativeSettings = NegativeSettings()
     clicks: ClickSettings = ClickSettings()
+    lora: LoraSettings = LoraSettings()
+    averaging: AveragingSettings = AveragingSettings()
 
     @model_validator(mode="after")
     def _a_weight_per_dimension(self) -> TrainSettings:

@@ -94,16 +94,19 @@ def load_base(
     base: str,
     *,
     max_length: int | None,
-    prompts: tuple[str, str] = ("", ""),
+    prompts: tuple[str, str] | None = ("", ""),
     longest: int | None = LONGEST_DEFAULT,
+    quantization: Any = None,
 ) -> Any:
     """Load a sentence-transformers model in float32, never running code from the model's folder.
 
     Args:
         base: what `resolve_base` takes.
         max_length: tokens per text; None: the model's own, at most ``longest``.
-        prompts: put before every query and before every document; kept in the checkpoint.
+        prompts: put before every query and before every document; kept in the checkpoint. None:
+            the model's own.
         longest: None: as long as the model itself says.
+        quantization: of the weights, as transformers takes it.
 
     Raises:
         ModelError: it cannot be found, fetched or loaded, or ``max_length`` is more than it takes.
@@ -114,7 +117,10 @@ def load_base(
     try:
         with quiet():
             model = library.SentenceTransformer(
-                place, trust_remote_code=False, local_files_only=Path(place).is_dir()
+                place,
+                trust_remote_code=False,
+                local_files_only=Path(place).is_dir(),
+                model_kwargs={"quantization_config": quantization} if quantization else None,
             ).float()
     except Exception as error:  # whatever the hub, transformers, safetensors or tokenizers raise
         verb = "loaded" if Path(place).is_dir() else "fetched"
@@ -123,8 +129,9 @@ def load_base(
             f"{_first_line(error)}). {_FORMS}"
         ) from error
     model.max_seq_length = _length(base, model, max_length, longest)
-    model.prompts = {"query": prompts[0], "document": prompts[1]}
-    model.default_prompt_name = None
+    if prompts is not None:
+        model.prompts = {"query": prompts[0], "document": prompts[1]}
+        model.default_prompt_name = None
     return model
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from reindex.errors import ModelError
 from reindex.protocols import Progress
-from reindex.training.devset import read_metrics
 from reindex.training.libraries import load
 
 SAVE_EVERY = 300.0
@@ -30,15 +29,15 @@ class Conductor:
         on_save: called after each checkpoint.
         save_every: seconds between two checkpoints, beside those of the evaluations; infinite
             where several processes must decide alike.
-        on_evaluation: told the step and the metrics after each evaluation; what it raises ends
-            the training.
+        on_evaluation: told the step and what was logged after each evaluation; what it raises
+            ends the training.
     """
 
     evaluations: int
     progress: Progress
     on_save: Callable[[], None]
     save_every: float = SAVE_EVERY
-    on_evaluation: Callable[[Mapping[str, float]], None] | None = None
+    on_evaluation: Callable[[int, Mapping[str, Any]], None] | None = None
     interrupted: bool = False
     evaluating: bool = False
     _evaluate_at: list[int] = field(default_factory=list)
@@ -68,11 +67,11 @@ class Conductor:
         if self.interrupted:
             control.should_training_stop = True
 
-    def after_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+    def after_evaluation(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Note that the evaluation is over, and what it found."""
         self.evaluating = False
         if self.on_evaluation is not None:
-            self.on_evaluation({"step": step, **read_metrics(metrics, "eval_")})
+            self.on_evaluation(step, metrics)
         if step in self._evaluate_at:
             self.progress("evaluate", self._evaluate_at.index(step) + 1, len(self._evaluate_at))
 

@@ -14,7 +14,6 @@ from reindex.errors import DataError
 from reindex.protocols import DocumentSource
 from reindex.records import Judgements
 from reindex.training.libraries import load, quiet, sentence_transformers_part
-from reindex.training.lighter import cut_at
 
 METRICS = ("ndcg@10", "recall@10", "mrr@10")
 """What is measured on the dev set; the first one chooses the checkpoint."""
@@ -107,22 +106,11 @@ def _draw_documents(
     return found, spare
 
 
-def make_evaluator(dev: DevSet, *, batch_size: int, length: int | None = None) -> Any:
-    """sentence-transformers' evaluator for a dev set: cosine, full dimension, cut-off 10.
-
-    ``length``: tokens of a text that are read, whatever a training step reads; None: as many.
-    """
+def make_evaluator(dev: DevSet, *, batch_size: int) -> Any:
+    """sentence-transformers' evaluator for a dev set: cosine, full dimension, cut-off 10."""
     evaluation = sentence_transformers_part("evaluation")
     similarity = load("sentence_transformers.util")
-
-    class Evaluator(evaluation.InformationRetrievalEvaluator):  # type: ignore[misc,name-defined]
-        """Reads texts as serving does."""
-
-        def __call__(self, model: Any, *args: Any, **kwargs: Any) -> Any:
-            with cut_at(model, length):
-                return super().__call__(model, *args, **kwargs)
-
-    return Evaluator(
+    return evaluation.InformationRetrievalEvaluator(
         queries=dict(dev.queries),
         corpus=dict(dev.corpus),
         relevant_docs={query: set(ids) for query, ids in dev.relevant.items()},

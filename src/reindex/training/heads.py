@@ -44,3 +44,20 @@ def restore(losses: Sequence[Any], model: Any, folder: Path) -> None:
     with load("torch").no_grad():
         for name, parameter in weights(losses, model).items():
             parameter.copy_(saved[name])
+
+
+def clear_gradients(losses: Sequence[Any], model: Any) -> Any:
+    """A trainer's callback: every step begins with heads that have no gradient.
+
+    The trainer clears the model's gradients alone, so that a head's would add up over all steps,
+    move it in steps of other objectives, and be gone after a resumption.
+    """
+
+    class Clear(load("transformers").TrainerCallback):  # type: ignore[misc]
+        """Clears them once they are used."""
+
+        def on_optimizer_step(self, *_: Any, **__: Any) -> None:
+            for parameter in weights(losses, model).values():
+                parameter.grad = None
+
+    return Clear()

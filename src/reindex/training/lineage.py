@@ -16,7 +16,7 @@ from reindex.training.trainer import has_bf16
 
 if TYPE_CHECKING:
     from reindex.config import TrainSettings
-    from reindex.training.devset import DevSet
+    from reindex.training.measures import HeldOut
 
 _ELSEWHERE = {"base", "pairs", "data", "clicks", "max_pairs", "dev_documents", "dev_queries"}
 """Settings that the data's, the dev set's and the base's hashes stand for."""
@@ -37,7 +37,7 @@ def _dims(settings: TrainSettings, dim: int) -> list[int]:
 def trace(
     settings: TrainSettings,
     tasks: Sequence[Task],
-    dev: DevSet | None,
+    held: HeldOut,
     base: str,
     model: Any,
 ) -> dict[str, Any]:
@@ -47,7 +47,8 @@ def trace(
         "base": base,
         "base_sha256": weights_hash(model),
         "data_sha256": _data_hash(tasks),
-        "dev_sha256": None if dev is None else dev.digest,
+        "dev_sha256": None if held.dev is None else held.dev.digest,
+        "general": {name: data.digest for name, data in held.general.items()},
         "examples": sum(len(task.keys) for task in tasks),
         "objectives": [_objective(task, settings) for task in tasks],
         "query_hashes": query_hashes(tasks),
@@ -74,6 +75,7 @@ def _objective(task: Task, settings: TrainSettings) -> dict[str, Any]:
         "weight": task.weight,
         "rows": len(task.keys),
         "sha256": task.data.digest,
+        "dev_sha256": None if task.dev is None else task.dev.digest,
     }
 
 
@@ -95,7 +97,7 @@ def _dimension(model: Any) -> int:
 
 
 def weights_hash(model: Any) -> str:
-    """sha256 over the base's tensors, sorted by name."""
+    """sha256 over a model's tensors, sorted by name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}\n".encode())

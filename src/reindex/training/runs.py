@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from reindex.errors import ModelError
+from reindex.training.adapters import FILE as ADAPTERS
 
 _STATE = "trainer_state.json"
-_NEEDED = ("optimizer.pt", "scheduler.pt", "modules.json")
+_NEEDED = ("optimizer.pt", "scheduler.pt")
+_MODEL = ("modules.json", ADAPTERS)
 
 
 @dataclass
@@ -98,7 +100,9 @@ class RunFolder:
 
 
 def _complete(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in _NEEDED) and any(folder.glob("rng_state*.pth"))
+    needed = all((folder / name).is_file() for name in _NEEDED)
+    model = any((folder / name).is_file() for name in _MODEL)
+    return needed and model and any(folder.glob("rng_state*.pth"))
 
 
 def _clear(path: Path) -> None:

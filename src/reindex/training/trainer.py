@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reindex.training import heads
+from reindex.training import adapters, heads
 from reindex.training.batching import PackedForward
-from reindex.training.devset import METRICS
 from reindex.training.libraries import load
+from reindex.training.measures import Measures
 from reindex.training.packing import pack
 from reindex.training.sampling import Batches
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 PACKED_ROWS = 16
 """Rows per part on a CPU; see `PackedForward`."""
 
-BEST = f"eval_cosine_{METRICS[0]}"
 _NEVER = 10**9  # the conductor decides when to evaluate and to save
 
 
@@ -43,10 +42,10 @@ def make_trainer(
     *,
     settings: TrainSettings,
     folder: Path,
-    evaluator: Any,
+    measures: Measures,
     callbacks: list[Any],
 ) -> Any:
-    """The trainer; ``evaluator`` is None where there is no dev set.
+    """The trainer; where nothing is measured the last checkpoint is the best.
 
     There are as many ``losses`` as sets of ``columns``, and ``batches`` are drawn from all sets.
     On the CPU the model's forward pass is packed, as `packing` explains, or as `PackedForward`
@@ -68,11 +67,19 @@ def make_trainer(
             return batches
 
         def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-            super()._save(output_dir, state_dict)
-            heads.save(losses, model, Path(output_dir or folder))
+            target = Path(output_dir or folder)
+            target.mkdir(parents=True, exist_ok=True)
+            if settings.lora.rank:
+                adapters.save(model, target)
+            else:
+                super()._save(output_dir, state_dict)
+            heads.save(losses, model, target)
 
         def _load_from_checkpoint(self, checkpoint: str) -> None:
-            super()._load_from_checkpoint(checkpoint)
+            if settings.lora.rank:
+                adapters.restore(model, Path(checkpoint))
+            else:
+                super()._load_from_checkpoint(checkpoint)
             heads.restore(losses, model, Path(checkpoint))
 
         def add_model_card_callback(self, *_: Any) -> None:
@@ -80,11 +87,11 @@ def make_trainer(
 
     trainer = Trainer(
         model=model,
-        args=_arguments(library, settings, folder, device=model.device.type, dev=evaluator),
+        args=_arguments(library, settings, folder, device=model.device.type, measures=measures),
         train_dataset=_by_objective([load("datasets").Dataset.from_dict(item) for item in columns]),
         loss=_by_objective(losses),
-        evaluator=evaluator,
-        callbacks=callbacks,
+        evaluator=measures.evaluator() if measures.parts else None,
+        callbacks=[*callbacks, heads.clear_gradients(losses, model)],
     )
     trainer.remove_callback(load("transformers").PrinterCallback)  # it prints to stdout
     return trainer
@@ -107,13 +114,13 @@ def _by_objective(items: Sequence[Any]) -> Any:
 
 
 def _arguments(
-    library: Any, settings: TrainSettings, folder: Path, *, device: str, dev: Any
+    library: Any, settings: TrainSettings, folder: Path, *, device: str, measures: Measures
 ) -> Any:
     choose = {
         "eval_strategy": "steps",
         "eval_steps": _NEVER,
         "load_best_model_at_end": True,
-        "metric_for_best_model": BEST,
+        "metric_for_best_model": f"eval_{measures.names[0]}" if measures.parts else None,
         "greater_is_better": True,
     }
     return library.SentenceTransformerTrainingArguments(
@@ -135,7 +142,7 @@ def _arguments(
         logging_nan_inf_filter=False,
         report_to="none",
         disable_tqdm=True,
-        **(choose if dev is not None else {}),
+        **(choose if measures.parts else {}),
     )
 
 

@@ -1,0 +1,253 @@
+"""One call of a training: from its run's last checkpoint to its end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reindex.corpus.training_sets import TrainingSet
+from reindex.errors import ModelError
+from reindex.protocols import Progress
+from reindex.training import adapters
+from reindex.training.averaging import Averaged, average
+from reindex.training.base import load_base, save_checkpoint
+from reindex.training.callbacks import SAVE_EVERY, Conductor, make_callbacks
+from reindex.training.devset import DevSet
+from reindex.training.freezing import freeze
+from reindex.training.libraries import load, quiet
+from reindex.training.lighter import cut_at, set_dropout
+from reindex.training.losses import Needs, make_loss
+from reindex.training.measures import Measures, measure_of, retrieval
+from reindex.training.objectives import Task
+from reindex.training.ranks import from_leader, leads, processes
+from reindex.training.results import TrainResult
+from reindex.training.runs import RunFolder
+from reindex.training.sampling import Batches
+from reindex.training.trainer import frozen, make_trainer
+
+if TYPE_CHECKING:
+    from reindex.config import TrainSettings
+
+
+@dataclass
+class Session:
+    """One call of `fine_tune`."""
+
+    settings: TrainSettings
+    run: RunFolder
+    lineage: dict[str, Any]
+    progress: Progress
+    on_evaluation: Callable[[Mapping[str, float]], None] | None = None
+
+    def __post_init__(self) -> None:
+        self._started = time.monotonic()
+        self._earlier = float(self.run.notes.get("seconds", 0.0))
+        self._measures = Measures(())
+
+    @property
+    def seconds(self) -> float:
+        """Of work on this run so far, over all calls."""
+        return self._earlier + time.monotonic() - self._started
+
+    def train(
+        self,
+        model: Any,
+        tasks: Sequence[Task],
+        batches: Batches,
+        dev: DevSet | None,
+    ) -> Any:
+        """Train to the end (or to Ctrl-C) and return the trainer."""
+        settings = self.settings
+        load("transformers").set_seed(settings.seed)  # of weights that losses and adapters have
+        if settings.lora.rank:
+            adapters.attach(model, settings.lora)
+        if settings.freeze_layers is not None:
+            freeze(model, settings.freeze_layers)
+        losses = self._losses(model, tasks)
+        self._measures = self._measured_by(tasks, losses, dev, model.device.type)
+        self._measure_base(model)
+        if settings.dropout is not None:
+            set_dropout(model, settings.dropout)
+        measured = bool(self._measures.parts)
+        conductor = Conductor(
+            evaluations=settings.evaluations if measured else 0,
+            progress=self.progress,
+            on_save=lambda: self.run.note(seconds=self.seconds),
+            save_every=SAVE_EVERY if processes() == 1 else math.inf,
+            on_evaluation=self._evaluated,
+        )
+        last = from_leader(self.run.last_checkpoint)
+        with quiet(), cut_at(model, settings.training_length):
+            trainer = make_trainer(
+                model,
+                losses,
+                [task.columns for task in tasks],
+                batches,
+                settings=settings,
+                folder=self.run.path,
+                measures=self._measures,
+                callbacks=make_callbacks(
+                    conductor, patience=settings.patience if measured else None
+                ),
+            )
+            self._run(trainer, conductor, last)
+        return trainer
+
+    def _measured_by(
+        self, tasks: Sequence[Task], losses: Sequence[Any], dev: DevSet | None, device: str
+    ) -> Measures:
+        """Judged queries first: they choose the checkpoint where there are any."""
+        rows, length = _rows(device), self.lineage["max_length"]
+        parts = [] if dev is None else [retrieval(dev, batch_size=rows)]
+        for task, loss in zip(tasks, losses, strict=True):
+            if task.dev is not None:
+                head = (loss, task.classes) if task.choice.loss.name == "softmax" else None
+                parts.append(measure_of(task.dev, name=task.name, batch_size=rows, head=head))
+        return Measures(tuple(parts), length)
+
+    def _evaluated(self, step: int, logged: Mapping[str, Any]) -> None:
+        if self.on_evaluation is not None:
+            self.on_evaluation({"step": step, **self._measures.read(logged)})
+
+    def _losses(self, model: Any, tasks: Sequence[Task]) -> list[Any]:
+        made = []
+        for task in tasks:
+            needs = Needs(
+                model,
+                self.lineage["matryoshka_dims"],
+                negatives=task.negatives,
+                classes=len(task.classes),
+                guide=lambda: frozen(self._load(self.settings.guide or self.lineage["base"])),
+            )
+            made.append(make_loss(task.choice.loss, needs, self.settings))
+        return made
+
+    def _load(self, spec: str) -> Any:
+        """A model with the texts' length and the prompts of this training."""
+        length, (query, document) = self.lineage["max_length"], self.lineage["prompts"]
+        return load_base(spec, max_length=length, prompts=(query, document))
+
+    def _run(self, trainer: Any, conductor: Conductor, last: Path | None) -> None:
+        try:
+            with conductor.holding_interrupts():
+                trainer.train(resume_from_checkpoint=None if last is None else str(last))
+            if conductor.interrupted:
+                raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"Interrupted at training step {trainer.state.global_step} of "
+                f"{trainer.state.max_steps}. The same command goes on from the last checkpoint "
+                f"in {self.run.path}."
+            ) from None
+
+    def _measure_base(self, model: Any) -> None:
+        if leads() and self._measures.parts and "before" not in self.run.notes:
+            self.progress("evaluate", 0, None)
+            self.run.note(before=self._measures.figures(model, untrained=True))
+
+    def finish(
+        self, trainer: Any, base: str, general: Mapping[str, DevSet | TrainingSet]
+    ) -> TrainResult:
+        """Save the best model, then write the result down, then drop the checkpoints."""
+        before = self.run.notes.get("before", {})
+        history = self._history(trainer.state.log_history)
+        best = max((entry for entry in history if self._chooses in entry), key=self._score,
+                   default={})  # fmt: skip
+        best_is_base = bool(before) and self._score(before) >= self._score(best)
+        model = self._load(base) if best_is_base else self._trained(base, self._checkpoint(best))
+        averaged = None if best_is_base else self._average(model, base, general)
+        save_checkpoint(model, self.run.model)
+        after = {name: best[name] for name in self._measures.names if name in best}
+        if averaged is not None and averaged.chosen.dev:
+            after |= averaged.chosen.dev
+        fixed = {name: self.lineage[name] for name in ("dim", "max_length", "examples")}
+        result = TrainResult(
+            **fixed,
+            checkpoint=self.run.model,
+            matryoshka_dims=tuple(self.lineage["matryoshka_dims"]),
+            steps=trainer.state.global_step,
+            seconds=round(self.seconds, 3),
+            metrics_before=before,
+            metrics_after=before if best_is_base else after,
+            history=history,
+            lineage=self.lineage,
+            best_is_base=best_is_base,
+            averaging={} if averaged is None else averaged.as_dict(),
+        )
+        self.run.note(result=result.as_dict(), seconds=result.seconds)
+        self.run.drop_checkpoints()
+        return result
+
+    def _trained(self, base: str, checkpoint: Path) -> Any:
+        """A checkpoint's model, its adapters merged into the base."""
+        if not self.settings.lora.rank:
+            return self._load(str(checkpoint))
+        return adapters.merged(self._load(base), self.settings.lora, checkpoint)
+
+    def _average(
+        self, model: Any, base: str, general: Mapping[str, DevSet | TrainingSet]
+    ) -> Averaged | None:
+        """Average with the base as asked; None where neither that nor a general set is asked."""
+        how = self.settings.averaging
+        if how.base_weight == 0 and not general:
+            return None
+        known = Measures(tuple(part for part in self._measures.parts if not part.trained))
+        return average(
+            frozen(model),
+            frozen(self._load(base)),
+            how,
+            dev=known if how.base_weight != 0 else Measures(()),
+            general=general_measures(general, model.device.type),
+            progress=self.progress,
+        )
+
+    def _checkpoint(self, best: Mapping[str, float]) -> Path:
+        """The checkpoint of the best evaluation; the last one where there was none."""
+        folder = self.run.last_checkpoint()
+        if best:
+            folder = self.run.path / f"checkpoint-{best['step']}"
+        if folder is None or not folder.is_dir():
+            raise ModelError(
+                f"Expected the best checkpoint at {folder}, found none. Did something else clean "
+                f"{self.run.path}? Start anew (resume=False)."
+            )
+        return folder
+
+    @property
+    def _chooses(self) -> str:
+        return self._measures.names[0] if self._measures.parts else ""
+
+    def _score(self, figures: Mapping[str, float]) -> float:
+        return figures.get(self._chooses, float("-inf"))
+
+    def _history(self, log: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], ...]:
+        """The trainer's log, evaluations and losses, in our words."""
+        entries = []
+        for item in log:
+            entry = {"step": item["step"], "epoch": round(float(item.get("epoch") or 0.0), 4)}
+            if figures := self._measures.read(item):
+                entries.append(entry | figures)
+            elif "loss" in item:
+                entries.append(entry | {"loss": float(item["loss"])})
+        return tuple(entries)
+
+
+def _rows(device: str) -> int:
+    """Texts per forward pass of an evaluation."""
+    return 32 if device == "cpu" else 256
+
+
+def general_measures(general: Mapping[str, DevSet | TrainingSet], device: str) -> Measures:
+    """What measures forgetting: retrieval or scored pairs, each under its name."""
+    return Measures(
+        tuple(
+            retrieval(data, batch_size=_rows(device), name=name)
+            if isinstance(data, DevSet)
+            else measure_of(data, name=name, batch_size=_rows(device))
+            for name, data in general.items()
+        )
+    )
