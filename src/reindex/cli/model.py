@@ -97,11 +97,17 @@ def _data_given(pairs: Path | None, files: Sequence[Path]) -> dict[str, Any]:
     metavar="N",
     help="Try N recipes on dev, within [trials]; the best becomes the version.",
 )
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    metavar="K",
+    help="Only measure: train K times without a part, and test on it. Makes no version.",
+)
 @json_option
 @with_project
 def train(
-    project: Project, corpus: Path | None, again: bool, trials: int | None, as_json: bool,
-    **given: Any,
+    project: Project, corpus: Path | None, again: bool, trials: int | None, folds: int | None,
+    as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Fine-tune a base model on pairs or other data. Makes the next version.
 
@@ -109,6 +115,11 @@ def train(
     """
     from reindex.training.ranks import leads
 
+    if folds is not None:
+        if trials is not None or again:
+            raise click.UsageError("--folds takes neither --trials nor --again.")
+        validate(project, training_settings(project, given), folds, corpus, as_json=as_json)
+        return
     if trials is not None:
         if corpus is not None or again:
             raise click.UsageError("--trials takes neither --corpus nor --again.")
@@ -117,6 +128,17 @@ def train(
     trained = project.train(training_settings(project, given), again=again, corpus=corpus)
     if leads():  # of several processes under a launcher one tells
         show_trained(trained, as_json=as_json)
+
+
+def validate(
+    project: Project, settings: Any, folds: int, corpus: Path | None, *, as_json: bool
+) -> None:
+    """Train and measure on folds, and print what they say."""
+    from reindex.cli.data_table import show_folds
+    from reindex.stages.folding import cross_validate
+
+    found = cross_validate(project, folds, settings, corpus=corpus)
+    emit_json(found) if as_json else show_folds(found)
 
 
 def search(project: Project, settings: Any, trials: int, *, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from reindex.records import Judgements, Query
+from reindex.records import Judgements
 
 NEAR_DUPLICATE = 0.9
 """Jaccard similarity of two queries' word sets from which they count as the same question."""
@@ -38,7 +38,7 @@ def group_queries(judgements: Judgements) -> NDArray[np.int64]:
         for document, grade in judgements.qrels.get(queries[i].id, {}).items()
         if grade >= 1
     )
-    for first, second in _near_duplicates([queries[i] for i in free]):
+    for first, second in near_duplicates([queries[i].text for i in free]):
         sets.join(free[first], free[second])
     return sets.numbers()
 
@@ -49,19 +49,23 @@ def words(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"\w+", folded)) or frozenset({folded.strip()})
 
 
-def _near_duplicates(queries: Sequence[Query]) -> Iterable[tuple[int, int]]:
-    """Pairs with a Jaccard similarity of `NEAR_DUPLICATE` or more.
+def near_duplicates(texts: Sequence[str]) -> Iterable[tuple[int, int]]:
+    """Places of pairs whose sets of words have a Jaccard similarity of `NEAR_DUPLICATE` or more.
 
     Prefix filter (Chaudhuri, Ganti & Kaushik, ICDE 2006): with each set in one global order, rare
     words first, two such sets share a word among their first ``|s| - ceil(t |s|) + 1``.
     """
-    bags = [words(query.text) for query in queries]
+    bags = [words(text) for text in texts]
     frequency = Counter(word for bag in bags for word in bag)
+    rank = {word: at for at, word in enumerate(sorted(frequency, key=lambda w: (frequency[w], w)))}
     seen_under: dict[str, list[int]] = defaultdict(list)
     for i, bag in enumerate(bags):
-        ordered = sorted(bag, key=lambda word: (frequency[word], word))
+        ordered = sorted(bag, key=rank.__getitem__)
         prefix = ordered[: len(bag) - math.ceil(NEAR_DUPLICATE * len(bag)) + 1]
         for j in {j for word in prefix for j in seen_under[word]}:
+            least, most = sorted((len(bag), len(bags[j])))
+            if least < NEAR_DUPLICATE * most:
+                continue
             if len(bag & bags[j]) >= NEAR_DUPLICATE * len(bag | bags[j]):
                 yield j, i
         for word in prefix:

@@ -1,0 +1,184 @@
+"""k-fold cross-validation of a recipe: what it brings, where there are too few rows for one split.
+
+Each fold in turn is left out, the base is fine-tuned on the others, and measured on the queries
+that were left out. No checkpoint is chosen by them: the last one is taken, so the figure is not
+flattered by a choice. The models are thrown away: `train` makes the version, from all rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reindex.config import TrainSettings
+from reindex.corpus.training_sets import TrainingSet
+from reindex.datasets.near import distinct
+from reindex.datasets.splitting import fold_rows
+from reindex.errors import DataError
+from reindex.records import TrainingExample, query_hash, text_hash
+from reindex.stages.bases import base_spec
+from reindex.stages.supervision import Job, supervised
+from reindex.stages.training import data_to_train_on, objectives_of
+from reindex.stages.training_data import TrainingData
+from reindex.workspace import Workspace
+
+if TYPE_CHECKING:
+    from reindex.training.devset import DevSet
+
+MOST_DOCUMENTS = 20_000
+"""Documents that the queries of a fold are searched in, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One fold: rows left out, queries measured, metrics of the base and after training."""
+
+    number: int
+    rows: int
+    queries: int
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CrossValidation:
+    """All folds; ``mean`` and ``deviation`` (standard, between folds) are of the metrics after."""
+
+    folds: tuple[Fold, ...]
+    documents: int
+    groups: int
+    held_out: int
+
+    def mean(self, when: str, metric: str) -> float:
+        """Over folds, each counting alike. ``when``: ``before`` or ``after``."""
+        return statistics.fmean(getattr(fold, when)[metric] for fold in self.folds)
+
+    def deviation(self, metric: str) -> float:
+        """Standard deviation of the gain between folds."""
+        return statistics.stdev(fold.after[metric] - fold.before[metric] for fold in self.folds)
+
+    def as_dict(self) -> dict[str, Any]:
+        """With the means over folds."""
+        metrics = list(self.folds[0].after)
+        return {
+            "folds": list(self.folds), "documents": self.documents, "groups": self.groups,
+            "held_out": self.held_out,
+            "before": {name: self.mean("before", name) for name in metrics},
+            "after": {name: self.mean("after", name) for name in metrics},
+            "gain_deviation": {name: self.deviation(name) for name in metrics},
+        }  # fmt: skip
+
+
+def cross_validate(
+    workspace: Workspace,
+    folds: int,
+    settings: TrainSettings | None = None,
+    *,
+    corpus: Path | None = None,
+) -> CrossValidation:
+    """Measure what training brings on rows left out, ``folds`` times. Makes no version.
+
+    Killed and called again with the same settings and data, it goes on where it stopped.
+
+    Raises:
+        DataError: there are no queries with documents, or fewer groups of them than folds.
+    """
+    settings = settings or workspace.settings.train
+    data = workspace if corpus is None else workspace.with_corpus(corpus)
+    given = data_to_train_on(workspace, data, settings)
+    rows = [row for item in given.sets for row in item.rows if isinstance(row, TrainingExample)]
+    if not rows:
+        raise DataError("Folds are measured by retrieval; expected pairs or triplets, got none.")
+    cut = fold_rows(rows, folds, seed=settings.seed)
+    folder = workspace.settings.home / "runs" / f"folds-{_key(settings, given, folds)}"
+    parts = [{id(rows[at]) for at in part} for part in cut.parts]
+    corpus_texts = distinct(text for row in rows for text in (row.positive, *row.negatives))
+    with supervised(workspace, "folds", None, locks=[folder.name]) as job:
+        done = []
+        for number, part in enumerate(parts, 1):
+            job.progress("folds", number - 1, folds)
+            fold = _Fold(number, rows, part, corpus_texts[:MOST_DOCUMENTS], folder)
+            done.append(fold.run(workspace, settings, given, job))
+        job.details.update(folds=folds, rows=len(rows))
+    return CrossValidation(
+        tuple(done), min(len(corpus_texts), MOST_DOCUMENTS), cut.groups, given.held_out
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    number: int
+    rows: list[TrainingExample]
+    left_out: set[int]
+    corpus: list[str]
+    folder: Path
+
+    def run(
+        self, workspace: Workspace, settings: TrainSettings, given: TrainingData, job: Job
+    ) -> Fold:
+        """Train without this fold and measure on it; what was measured before is read."""
+        note = self.folder / f"fold-{self.number}.json"
+        if note.exists():
+            return Fold(**json.loads(note.read_text("utf-8")))
+        from reindex.training.base import load_base, resolve_base
+        from reindex.training.devset import evaluate, make_evaluator
+        from reindex.training.finetune import fine_tune
+
+        sets = tuple(self._without(item) for item in given.sets)
+        base = resolve_base(base_spec(workspace, settings.base))
+        run = self.folder / f"fold-{self.number}"
+        result = fine_tune(
+            settings, objectives_of(replace(given, sets=sets)), None, run,
+            base=base, progress=job.progress,
+        )  # fmt: skip
+        dev = self._dev()
+        evaluator = make_evaluator(dev, batch_size=32)
+
+        def measured(spec: str) -> dict[str, float]:
+            prompts = (settings.query_prompt, settings.document_prompt)
+            return evaluate(
+                load_base(spec, max_length=settings.max_length, prompts=prompts), evaluator
+            )
+
+        fold = Fold(
+            self.number, len(self.left_out), len(dev.queries), measured(base),
+            measured(str(result.checkpoint)), result.seconds,
+        )  # fmt: skip
+        fields = {name: getattr(fold, name) for name in Fold.__slots__}
+        note.write_text(json.dumps(fields), "utf-8")
+        shutil.rmtree(run, ignore_errors=True)
+        return fold
+
+    def _without(self, data: TrainingSet) -> TrainingSet:
+        return data.only(at for at, row in enumerate(data.rows) if id(row) not in self.left_out)
+
+    def _dev(self) -> DevSet:
+        from reindex.training.devset import DevSet
+
+        ids = {query_hash(text): text_hash(text) for text in self.corpus}
+        asked = [row for row in self.rows if id(row) in self.left_out]
+        relevant: dict[str, set[str]] = {}
+        for row in asked:
+            if query_hash(row.positive) in ids:
+                relevant.setdefault(query_hash(row.anchor), set()).add(
+                    ids[query_hash(row.positive)]
+                )
+        queries = {query_hash(row.anchor): row.anchor for row in reversed(asked)}
+        return DevSet(
+            {key: queries[key] for key in relevant},
+            {text_hash(text): text for text in self.corpus},
+            {key: frozenset(found) for key, found in relevant.items()},
+        )
+
+
+def _key(settings: TrainSettings, given: TrainingData, folds: int) -> str:
+    fixed = settings.model_dump(mode="json", exclude={"pairs", "data", "clicks"})
+    content = json.dumps([fixed, given.digest, folds], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:12]

@@ -1,0 +1,97 @@
+"""Training on data of several kinds, and on folds, by the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from reindex.cli import main
+from reindex.config.template import render_config
+from reindex.project import open_project
+from tests.training_fixtures import pairs, tiny_base
+from tests.unit.test_datasets_reading import put
+
+__all__ = ["tiny_base"]
+
+pytestmark = pytest.mark.train
+
+FIRST = pairs()[0].anchor
+
+
+@pytest.fixture
+def root(tmp_path: Path, tiny_base: str) -> Path:
+    """A project over the answers as documents; the first pair's query is judged."""
+    rows = ({"_id": f"d{at}", "text": row.positive} for at, row in enumerate(pairs()))
+    put(tmp_path / "corpus.jsonl", *rows)
+    put(tmp_path / "queries.jsonl", {"_id": "q0", "text": FIRST})
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "qrels" / "test.tsv").write_text("q0\td0\t1\n")
+    train: dict[str, Any] = {
+        "base": tiny_base, "batch_size": 16, "learning_rate": 5e-3, "max_length": 16
+    }  # fmt: skip
+    (tmp_path / "reindex.toml").write_text(
+        render_config({"source": {"kind": "beir", "path": Path(".")}, "train": train}), "utf-8"
+    )
+    assert run(tmp_path, "init").exit_code in (0, 1)
+    put(tmp_path / "pairs.jsonl",
+        *({"query": row.anchor, "positive": row.positive} for row in pairs()))  # fmt: skip
+    return tmp_path
+
+
+def run(root: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["-c", str(root), *arguments])
+
+
+def test_several_kinds_train_one_version_and_no_judged_query_is_seen(root: Path) -> None:
+    scored = put(
+        root / "scored.csv",
+        *({"text1": row.anchor, "text2": row.positive, "score": at % 6}
+          for at, row in enumerate(pairs()[:24])),
+    )  # fmt: skip
+    nli = put(
+        root / "nli.jsonl",
+        *({"premise": row.anchor, "hypothesis": pairs()[at + shift].positive, "label": label}
+          for at, row in enumerate(pairs()[:20]) for label, shift in ((0, 0), (2, 7), (-1, 3))),
+    )  # fmt: skip
+    files = [str(root / "pairs.jsonl"), str(scored), str(nli)]
+    command = ["train", *(part for file in files for part in ("--data", file)), "--json"]
+    done = run(root, *command)
+    assert done.exit_code == 0, done.output
+    trained = json.loads(done.stdout)
+    assert trained["held_out"] == 1 + 1 + 2  # a pair, a scored pair, both NLI rows that agreed
+    version = trained["version"]
+    kinds = [item["kind"] for item in version["recipe"]["lineage"]["objectives"]]
+    assert kinds == ["pairs", "scored", "nli"]
+    again = json.loads(run(root, *command).stdout)
+    assert again["version"]["name"] == version["name"], "the same data is the same recipe"
+    put(root / "scored.csv", {"text1": "x", "text2": "y", "score": 1},
+        {"text1": "u", "text2": "v", "score": 3})  # fmt: skip
+    other = json.loads(run(root, *command).stdout)
+    assert other["version"]["name"] != version["name"], "scores are part of the recipe"
+
+
+def test_folds_measure_and_make_no_version(root: Path) -> None:
+    command = ["train", "--data", str(root / "pairs.jsonl"), "--folds", "2"]
+    done = run(root, *command, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert [fold["rows"] for fold in found["folds"]] == [40, 39]
+    assert found["held_out"] == 1
+    assert found["documents"] == 79
+    for metric, mean in found["after"].items():
+        assert mean == pytest.approx(sum(fold["after"][metric] for fold in found["folds"]) / 2)
+    assert found["folds"][0]["before"] != found["folds"][0]["after"]
+    with open_project(root) as project:
+        assert not project.registry.versions()
+    (folder,) = (root / ".reindex" / "runs").glob("folds-*")
+    assert sorted(path.name for path in folder.iterdir()) == ["fold-1.json", "fold-2.json"]
+    (folder / "fold-2.json").unlink()  # as if killed in the second
+    resumed = json.loads(run(root, *command, "--json").stdout)
+    assert resumed["folds"][0] == found["folds"][0]
+    assert resumed["after"] == pytest.approx(found["after"])
+    assert "on average" in run(root, *command).output
+    assert run(root, *command, "--trials", "2").exit_code == 2
