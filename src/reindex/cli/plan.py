@@ -9,6 +9,7 @@ import click
 from reindex.cli.amounts import duration, size
 from reindex.cli.app import json_option, main, with_project
 from reindex.cli.output import emit_json, table
+from reindex.cli.plan_training import show_needs
 
 if TYPE_CHECKING:
     from reindex.project import Project
@@ -16,15 +17,25 @@ if TYPE_CHECKING:
 
 
 @main.command()
-@click.argument("version")
+@click.argument("version", required=False)
+@click.option("--train", is_flag=True, help="What training with [train] will need, instead.")
 @json_option
 @with_project
-def plan(project: Project, version: str, as_json: bool) -> None:
+def plan(project: Project, version: str | None, train: bool, as_json: bool) -> None:
     """What building VERSION will cost, what would fail, and what would be cheaper.
 
     Reads the source for at most 20 seconds and measures the encoder on sampled texts for 5.
-    Writes nothing. Exits with 1 where something would stop the build.
+    With --train: the memory and time of the next training, from two steps on a few of its pairs.
+    Writes nothing. Exits with 1 where something would stop the build or the training.
     """
+    from reindex.stages.planning_training import plan_training
+
+    if train == (version is not None):
+        raise click.UsageError("Expected either a VERSION, whose build to plan, or --train.")
+    if version is None:
+        needs = plan_training(project)
+        show_needs(needs, as_json=as_json)
+        raise click.exceptions.Exit(0 if needs.fits else 1)
     made = project.plan(version)
     if as_json:
         emit_json({**_document(made), "feasible": made.feasible})

@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from pathlib import Path
 
 # glibc's mallopt(3): one arena (the backward pass runs in another thread and must find what the
 # forward pass freed), never give memory back, never map large blocks apart, grow in big steps
@@ -23,3 +24,22 @@ def keep_freed_memory() -> bool:
         return False
     taken = [mallopt(option, value) for option, value in _OPTIONS.items()]
     return 0 not in taken
+
+
+def anonymous_bytes() -> int:
+    """Memory of this process that no file backs; 0 where the system does not say."""
+    return _kilobytes("/proc/self/status", "RssAnon:") or 0
+
+
+def available_bytes() -> int | None:
+    """What this machine can still give; None where the system does not say."""
+    return _kilobytes("/proc/meminfo", "MemAvailable:")
+
+
+def _kilobytes(file: str, key: str) -> int | None:
+    try:
+        lines = Path(file).read_text().splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith(key)]
+    return int(found[0]) * 1024 if found else None

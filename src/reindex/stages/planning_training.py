@@ -1,0 +1,36 @@
+"""Before stage 1: what a training will need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reindex.config import TrainSettings
+from reindex.stages.bases import base_spec
+from reindex.stages.training_data import training_data
+from reindex.workspace import Workspace
+
+if TYPE_CHECKING:
+    from reindex.training.needs import TrainingNeeds
+
+
+def plan_training(workspace: Workspace, settings: TrainSettings | None = None) -> TrainingNeeds:
+    """Memory, rate and time of `train` with these settings; writes nothing.
+
+    Negatives that are to be mined are counted, not mined.
+
+    Raises:
+        ConfigError: no pairs are configured, or their file is not there.
+        DataError: none can be used.
+        ModelError: the base cannot be had.
+    """
+    from reindex.training.needs import measure_needs
+
+    settings = settings or workspace.settings.train
+    given = training_data(workspace, settings, workspace)
+    rows = [row for data in given.sets for row in data.rows]
+    drawn = sum(
+        len(data.rows) * table.weight for data, table in zip(given.sets, given.tables, strict=True)
+    )
+    return measure_needs(
+        settings, rows, base_spec(workspace, settings.base), weight=drawn / len(rows)
+    )

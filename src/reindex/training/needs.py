@@ -1,0 +1,192 @@
+"""What a training will need, measured here on a few of its pairs: memory, pairs per second."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reindex.corpus.training_sets import Row, texts_of
+from reindex.losses import CACHED_ABOVE
+from reindex.training.base import load_base
+from reindex.training.batching import PackedForward
+from reindex.training.libraries import load
+from reindex.training.losses import CACHED_ROWS
+from reindex.training.memory import anonymous_bytes, available_bytes, keep_freed_memory
+from reindex.training.packing import pack
+from reindex.training.trainer import PACKED_ROWS
+
+if TYPE_CHECKING:
+    from reindex.config import TrainSettings
+
+SAMPLE = 512
+"""Pairs whose tokens are counted."""
+
+PROBE = 8
+"""Pairs that a step is measured with."""
+
+SLACK = 1.15
+"""Over what is kept for the gradients: their own temporaries, and batches longer than the mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingNeeds:
+    """What `reindex train` will need.
+
+    Attributes:
+        pairs: to train on; ``steps`` of ``batch_size`` in all epochs.
+        tokens: per pair, with its negatives, after cutting at ``max_length``.
+        seconds: of the steps alone, at ``pairs_per_second``; evaluations come on top.
+        state: bytes of weights, gradients and the optimizer's two moments.
+        activations: bytes that a step keeps for its gradients.
+        memory: anonymous bytes of the whole process at its peak.
+        available: bytes that the machine could still give before.
+        largest_batch: rows that would fit into what is available.
+        packed: whether the architecture trains on packed texts.
+    """
+
+    base: str
+    pairs: int
+    steps: int
+    batch_size: int
+    max_length: int
+    tokens: float
+    pairs_per_second: float
+    seconds: float
+    state: int
+    activations: int
+    memory: int
+    available: int | None
+    largest_batch: int | None
+    threads: int
+    packed: bool
+
+    @property
+    def fits(self) -> bool:
+        """Whether the memory is there; True where the system does not say."""
+        return self.available is None or self.memory <= self.available
+
+
+def measure_needs(
+    settings: TrainSettings, examples: Sequence[Row], base: str, *, weight: float = 1.0
+) -> TrainingNeeds:
+    """Load the base, take two steps on a few pairs, and scale to a batch.
+
+    ``weight``: how often an epoch goes through the examples.
+
+    On a GPU memory and speed are those of the CPU's path; only the counts hold there.
+
+    Raises:
+        ModelError: the base cannot be had.
+        MissingExtra: the [train] extra is not installed.
+    """
+    available = available_bytes()
+    model = load_base(
+        base,
+        max_length=settings.max_length,
+        prompts=(settings.query_prompt, settings.document_prompt),
+    ).cpu()
+    before = anonymous_bytes()
+    keep_freed_memory()
+    packed = pack(model)
+    if not packed:
+        model.forward = PackedForward(model.forward, PACKED_ROWS)
+    sample = random.Random(settings.seed).sample(  # noqa: S311
+        list(examples), min(SAMPLE, len(examples))
+    )
+    tokens = sum(_tokens(model, item, settings) for item in sample) / len(sample)
+    probe = _Probe(model.train(), sample[:PROBE])
+    epoch = math.ceil(len(examples) * weight / settings.batch_size)
+    steps = math.ceil(epoch * settings.epochs)
+    step = probe.seconds / probe.tokens * tokens * settings.batch_size + probe.update
+    return TrainingNeeds(
+        base=settings.base,
+        pairs=len(examples),
+        steps=steps,
+        batch_size=settings.batch_size,
+        max_length=int(model.max_seq_length),
+        tokens=tokens,
+        pairs_per_second=settings.batch_size / step,
+        seconds=steps * step,
+        threads=load("torch").get_num_threads(),
+        packed=packed,
+        available=available,
+        **_memory(settings, probe, tokens, before - probe.weights, available),
+    )
+
+
+def _memory(
+    settings: TrainSettings, probe: _Probe, tokens: float, rest: int, available: int | None
+) -> dict[str, Any]:
+    """Bytes by part; ``rest`` is what the process holds beside the model."""
+    per_row = probe.kept / probe.tokens * tokens
+    rows = settings.batch_size if settings.batch_size <= CACHED_ABOVE else CACHED_ROWS
+    fixed = rest + probe.state
+    return {
+        "state": probe.state,
+        "activations": int(per_row * rows),
+        "memory": fixed + int(SLACK * per_row * rows),
+        "largest_batch": _largest(available, fixed, SLACK * per_row),
+    }
+
+
+class _Probe:
+    """Two steps on a few pairs: seconds, and bytes that a forward pass keeps for its gradients."""
+
+    def __init__(self, model: Any, pairs: Sequence[Row]) -> None:
+        torch = load("torch")
+        self._torch, self._model, self._pairs = torch, model, pairs
+        self.tokens = sum(sum(_lengths(model, pair)) for pair in pairs)
+        trained = [item for item in model.parameters() if item.requires_grad]
+        own = {item.untyped_storage().data_ptr() for item in model.parameters()}
+        self.weights = sum(item.nbytes for item in model.parameters())
+        self.state = self.weights + 3 * sum(item.nbytes for item in trained)
+        self.kept = self._kept(own)  # and warmed up
+        optimizer = torch.optim.AdamW(trained, lr=0.0)
+        started = time.perf_counter()
+        self._embed().sum().backward()
+        self.seconds = time.perf_counter() - started
+        optimizer.step()  # makes the moments
+        started = time.perf_counter()
+        optimizer.step()
+        self.update = time.perf_counter() - started
+
+    def _embed(self) -> Any:
+        texts = [text for pair in self._pairs for text in texts_of(pair)]
+        return self._model(self._model.preprocess(texts))["sentence_embedding"]
+
+    def _kept(self, own: set[int]) -> int:
+        seen: dict[int, int] = {}
+
+        def note(tensor: Any) -> Any:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                seen[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with self._torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            self._embed().sum().backward()
+        return sum(seen.values())
+
+
+def _lengths(model: Any, pair: Row) -> list[int]:
+    counts = model.preprocess([*texts_of(pair)])["attention_mask"].sum(dim=1)
+    return [int(count) for count in counts]
+
+
+def _tokens(model: Any, pair: Row, settings: TrainSettings) -> int:
+    """Of a pair with all its negatives; those that are yet to be mined are as the positive is."""
+    texts = _lengths(model, pair)
+    mined = settings.negatives.number if settings.negatives.sources and len(texts) == 2 else 0
+    return sum(texts) + mined * texts[1]
+
+
+def _largest(available: int | None, fixed: int, per_row: float) -> int | None:
+    """Rounded down to a power of two, as people choose them; None where nobody knows."""
+    if available is None:
+        return None
+    rows = int(max(0, available - fixed) / per_row)
+    return 2 ** int(math.log2(rows)) if rows else 0

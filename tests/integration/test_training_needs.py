@@ -1,0 +1,118 @@
+"""What a training is said to need is what it takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from reindex.cli import main
+from reindex.config import TrainSettings
+from reindex.records import TrainingExample
+from reindex.registry import REGISTRY_NAME, Registry
+from tests.model_fixtures import base_model_path
+
+torch = pytest.importorskip("torch", reason="the [train] extra")
+transformers = pytest.importorskip("transformers", reason="the [train] extra")
+
+pytestmark = pytest.mark.train
+
+EXAMPLES = [
+    TrainingExample(f"question {number}", f"answer {number} " + "river stone " * (number % 70))
+    for number in range(200)
+]
+SETTINGS = TrainSettings(batch_size=64, max_length=128, epochs=2)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A random BERT whose batch takes a few hundred megabytes."""
+    folder = tmp_path_factory.mktemp("base")
+    config = transformers.BertConfig(
+        vocab_size=30522, hidden_size=96, intermediate_size=384, num_hidden_layers=3,
+        num_attention_heads=6, max_position_embeddings=140,
+    )  # fmt: skip
+    transformers.BertModel(config).save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(base_model_path()).save_pretrained(folder)
+    return str(folder)
+
+
+def train_it(base: str, folder: str) -> None:
+    """Train one epoch in a process of its own, and tell its anonymous memory at the most."""
+    from reindex.training.finetune import fine_tune
+    from reindex.training.memory import anonymous_bytes
+
+    most: list[int] = []
+
+    def look(stage: str, done: int, total: int | None) -> None:
+        most.append(anonymous_bytes())  # what a step took is kept for the next one
+
+    fine_tune(SETTINGS, EXAMPLES, None, Path(folder), base=base, progress=look)
+    print(json.dumps(max(most)))
+
+
+def needs(base: str) -> None:
+    """What is said in a process of its own."""
+    from dataclasses import asdict
+
+    from reindex.training.needs import measure_needs
+
+    print(json.dumps(asdict(measure_needs(SETTINGS, EXAMPLES, base))))
+
+
+def test_the_memory_that_is_said_is_the_memory_that_is_taken(base: str, tmp_path: Path) -> None:
+    def ask(*words: str) -> object:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.integration.test_training_needs", *words],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return json.loads(done.stdout.splitlines()[-1])
+
+    said, taken = ask("needs", base), ask("main", base, str(tmp_path))
+    assert isinstance(said, dict)
+    assert isinstance(taken, int)
+    assert said["memory"] == pytest.approx(taken, rel=0.25)
+    assert said["activations"] > 100e6  # so that this says something
+    assert said["steps"] == 8
+    assert said["packed"]
+    assert said["pairs_per_second"] > 0
+    assert said["seconds"] == pytest.approx(8 * 64 / said["pairs_per_second"])
+    assert said["state"] == pytest.approx(4 * 4 * 3_300_000, rel=0.1)
+
+
+def test_the_command_says_it_and_fails_where_the_memory_is_not_there(
+    base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [json.dumps({"anchor": item.anchor, "positive": item.positive}) for item in EXAMPLES]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(rows), "utf-8")
+    (tmp_path / "docs.jsonl").write_text('{"_id": "1", "text": "a text"}', "utf-8")
+    (tmp_path / "reindex.toml").write_text(
+        f'[source]\nkind = "jsonl"\npath = "docs.jsonl"\n'
+        f'[train]\nbase = "{base}"\npairs = "pairs.jsonl"\nbatch_size = 4\n',
+        "utf-8",
+    )
+    home = tmp_path / ".reindex"
+    home.mkdir()
+    Registry(home / REGISTRY_NAME, create=True)
+
+    def ask(*words: str) -> Result:
+        return CliRunner().invoke(main, ["-c", str(tmp_path / "reindex.toml"), "plan", *words])
+
+    said = ask("--train", "--json")
+    assert said.exit_code == 0, said.output
+    assert json.loads(said.stdout)["steps"] == 50
+    monkeypatch.setattr("reindex.training.needs.available_bytes", lambda: 1000)
+    short = ask("--train")
+    assert short.exit_code == 1
+    assert "does not fit into memory" in short.output
+    for words in ([], ["v1", "--train"]):
+        assert ask(*words).exit_code == 2
+    assert not (tmp_path / "runs").exists()
+
+
+if __name__ == "__main__":
+    train_it(*sys.argv[2:]) if sys.argv[1] == "main" else needs(sys.argv[2])
