@@ -1,22 +1,68 @@
-"""The part of a project's front door that asks what was found and decided."""
+"""The part of a project's front door that compares, and asks what was found and decided."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from reindex.registry.ledger import Promotion
+from reindex.registry.ledger import Promotion, StoredComparison
 from reindex.registry.trials import Studies, Study, Trial
 from reindex.workspace import Workspace
 
 if TYPE_CHECKING:
+    from reindex.evaluation.compare import Comparison
     from reindex.evaluation.figure import Figure
+    from reindex.evaluation.results_models import ModelsReport
+    from reindex.evaluation.unjudged import UnjudgedComparison
+    from reindex.off_the_shelf import ModelSpec
+    from reindex.records import Query
     from reindex.registry.approvals import Approval
+    from reindex.registry.result_book import StoredUnjudged
     from reindex.stages.recalling import LiveAt
 
 
 class Decisions(Workspace):
-    """Figures, approvals and the history of a project: see `reindex.project.Project`."""
+    """Comparisons, figures, approvals and the history: see `reindex.project.Project`."""
+
+    def compare(
+        self, version: str, *, against: str | None = None
+    ) -> tuple[StoredComparison, Comparison]:
+        """Compare a version with what is live, on the judged queries."""
+        from reindex.stages.comparing import compare_with_live
+
+        return compare_with_live(self, version, against=against)
+
+    def compare_several(
+        self, versions: Sequence[str], *, against: str | None = None
+    ) -> tuple[tuple[StoredComparison, Comparison], ...]:
+        """Compare several versions with what is live; their verdicts hold together."""
+        from reindex.stages.comparing import compare_several
+
+        return compare_several(self, versions, against=against)
+
+    def compare_with_models(
+        self,
+        versions: Sequence[str],
+        models: Sequence[ModelSpec],
+        *,
+        against: str | None = None,
+    ) -> tuple[tuple[tuple[StoredComparison, Comparison], ...], ModelsReport]:
+        """Compare versions (or none) with what is live, and beside them models that are none.
+
+        The models are judged on a subset, without a build, together with the versions.
+        """
+        from reindex.stages.comparing import compare_with_models
+
+        return compare_with_models(self, versions, models, against=against)
+
+    def compare_unjudged(
+        self, version: str, queries: Sequence[Query], *, against: str | None = None
+    ) -> tuple[StoredUnjudged, UnjudgedComparison]:
+        """How far a version and what is live agree on queries without judgements; no verdict."""
+        from reindex.stages.comparing import compare_without_judgements
+
+        return compare_without_judgements(self, version, queries, against=against)
 
     def figures(self, version: str) -> list[Figure]:
         """Every number that the gate may ask of a version, by name."""

@@ -26,19 +26,15 @@ from reindex.promotion import operator
 from reindex.protocols import Progress, no_progress
 from reindex.registry import REGISTRY_NAME, Registry
 from reindex.registry.control import Control, RunningRun, Verb
-from reindex.registry.ledger import Promotion, StoredComparison, Version
+from reindex.registry.ledger import Promotion, Version
 
 if TYPE_CHECKING:
     from reindex.advice.findings import Advice
     from reindex.build import BuildReport
-    from reindex.evaluation.compare import Comparison
-    from reindex.evaluation.unjudged import UnjudgedComparison
     from reindex.indexing import Indexer
     from reindex.inspection.findings import Diagnosis
     from reindex.owner.owning import Owner
-    from reindex.records import Query
     from reindex.registry.canaries import Canary
-    from reindex.registry.result_book import StoredUnjudged
     from reindex.report import Report
     from reindex.rollout.retriever import RollingRetriever
     from reindex.rollout.standing import Standing
@@ -217,35 +213,11 @@ class Project(Decisions):
 
         return retry_failed(self, version)
 
-    def compare(
-        self, version: str, *, against: str | None = None
-    ) -> tuple[StoredComparison, Comparison]:
-        """Compare a version with what is live, on the judged queries."""
-        from reindex.stages.comparing import compare_with_live
-
-        return compare_with_live(self, version, against=against)
-
-    def compare_several(
-        self, versions: Sequence[str], *, against: str | None = None
-    ) -> tuple[tuple[StoredComparison, Comparison], ...]:
-        """Compare several versions with what is live; their verdicts hold together."""
-        from reindex.stages.comparing import compare_several
-
-        return compare_several(self, versions, against=against)
-
     def judge_by(self, queries: Path, qrels: Path) -> None:
         """From here on, judge by these files instead of those that ``[evaluation]`` names."""
         files = {"queries": queries.resolve(), "qrels": qrels.resolve(), "pools": ()}
         evaluation = self.settings.evaluation.model_copy(update=files)
         self.settings = self.settings.model_copy(update={"evaluation": evaluation})
-
-    def compare_unjudged(
-        self, version: str, queries: Sequence[Query], *, against: str | None = None
-    ) -> tuple[StoredUnjudged, UnjudgedComparison]:
-        """How far a version and what is live agree on queries without judgements; no verdict."""
-        from reindex.stages.comparing import compare_without_judgements
-
-        return compare_without_judgements(self, version, queries, against=against)
 
     def report(self, version: str, *, against: str | None = None) -> Report:
         """The version's newest comparison (or that with ``against``), from the registry alone."""

@@ -52,7 +52,7 @@ def family(
         alone = judge_by(gate, one.judged)
         side = replace(one.candidate, version=f"v{number}")
         made.append(replace(one, candidate=side, verdict=alone.verdict, reason=alone.reason))
-    return as_family(made, judged_set(queries), SETTINGS, gate)
+    return as_family(made, judged_set(queries), SETTINGS, gate)[0]
 
 
 def test_candidates_keep_their_order_and_know_their_place() -> None:

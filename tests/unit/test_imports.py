@@ -23,6 +23,7 @@ RANKS = {
     "export": 6, "evaluation": 6, "synthesis": 7, "testing": 6, "distributed": 6, "inspection": 6,
     "rollout": 6, "mining": 7, "torch_encoder": 7, "advice": 7, "gate": 7, "datasets": 7,
     "promotion": 8, "workspace": 9,
+    "off_the_shelf": 7,
     "report": 9, "owner": 10, "indexing": 10, "stages": 11, "decisions": 12,
     "project": 13, "server": 14, "cli": 15, "__main__": 16,
 }  # fmt: skip

@@ -5,6 +5,7 @@ from reindex.cli.app import main
 
 # importing these adds their commands to the group, in the order of the work
 from reindex.cli import setup, takeover, data, mining, advise, model, trials, plan, collection
+from reindex.cli import compare
 from reindex.cli import judge, tune, keep, judging, report, live, rollout, watching, look, operate
 from reindex.cli import owner, serve, synthesize
 # isort: on
@@ -12,6 +13,7 @@ from reindex.cli import owner, serve, synthesize
 __all__ = [
     "advise",
     "collection",
+    "compare",
     "data",
     "judge",
     "judging",

@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from reindex.cli.collection import show_build, show_comparison
+from reindex.cli.collection import show_build
+from reindex.cli.compare import show_comparison
 from reindex.cli.live import show_flip, show_gate, show_results
 from reindex.cli.model import show_exported, show_trained
 from reindex.cli.progress import ProgressBars

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reindex.cli.app import exit_with, json_option, main, with_project
-from reindex.cli.collection import show_build, show_comparison
+from reindex.cli.collection import show_build
+from reindex.cli.compare import show_comparison
 from reindex.cli.model import (
     show_exported,
     show_trained,

@@ -262,6 +262,11 @@ class _Bench:
             yield "The documents' texts were not given: the fp32 and BM25 rows are left out."
 
 
+def judged_set_of(judgements: Judgements) -> str:
+    """`judged_set_hash` of those that have an answer: what a comparison on them would name."""
+    return judged_set_hash(_answerable(judgements))
+
+
 def judged_set_hash(judged: Judgements) -> str:
     """SHA-256 over the queries and judgements in a fixed order: which set was judged on."""
     content = {

@@ -8,8 +8,8 @@ and the first that does not pass ends it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -21,8 +21,45 @@ from reindex.evaluation.metrics import answerable
 from reindex.evaluation.resampling import PairedDifference, paired_difference
 from reindex.evaluation.results import Comparison
 from reindex.evaluation.results_family import Family
+from reindex.evaluation.statistics import Judged
 from reindex.evaluation.verdicts import verdict_of
 from reindex.records import Judgements
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """One of several candidates that are judged together.
+
+    ``live`` and ``candidate`` are ``(n,)`` scores per query, ``groups`` their queries' groups,
+    ``difference`` their difference at the level of a single comparison, and ``judge`` gives the
+    verdict once the place among the others is known.
+    """
+
+    name: str
+    live: NDArray[np.float64]
+    candidate: NDArray[np.float64]
+    groups: NDArray[np.int64]
+    difference: PairedDifference
+    judge: Callable[[Family], Judged]
+
+
+def families(
+    members: Sequence[Member], settings: EvaluationSettings, gate: GateSettings
+) -> list[tuple[Family, Judged]]:
+    """Each member's place and verdict, in their order; at least two of them."""
+    order = sorted(range(len(members)), key=lambda i: _evidence(members[i].difference, gate))
+    adjusted = holm([_evidence(members[i].difference, gate) for i in order])
+    names = tuple(member.name for member in members)
+    found: dict[int, tuple[Family, Judged]] = {}
+    stopped = False
+    for place, (index, p_value) in enumerate(zip(order, adjusted, strict=True)):
+        confidence = 1 - (1 - settings.confidence) / (len(order) - place)
+        difference = _difference(members[index], settings, confidence)
+        family = Family(names, place + 1, p_value, difference, stopped)
+        judged = members[index].judge(family)
+        found[index] = family, judged
+        stopped = stopped or judged.verdict != "pass"
+    return [found[index] for index in range(len(members))]
 
 
 def as_family(
@@ -30,27 +67,33 @@ def as_family(
     judgements: Judgements,
     settings: EvaluationSettings,
     gate: GateSettings,
-) -> tuple[Comparison, ...]:
+    others: Sequence[Member] = (),
+) -> tuple[tuple[Comparison, ...], list[tuple[Family, Judged]]]:
     """The same comparisons, in their order, with verdicts that hold for all of them together.
 
-    They are of one live version on one judged set. A single one stays as it is.
+    They are of one live version on one judged set. ``others`` are judged along, and theirs are the
+    second result. A single one stays as it is.
     """
-    if len(comparisons) < 2:
-        return tuple(comparisons)
-    groups = _groups(judgements, comparisons[0])
-    order = sorted(range(len(comparisons)), key=lambda i: _evidence(comparisons[i].judged, gate))
-    adjusted = holm([_evidence(comparisons[i].judged, gate) for i in order])
-    names = tuple(comparison.candidate.version for comparison in comparisons)
-    judged, stopped = list(comparisons), False
-    for place, (index, p_value) in enumerate(zip(order, adjusted, strict=True)):
-        confidence = 1 - (1 - settings.confidence) / (len(order) - place)
-        difference = _difference(comparisons[index], groups, settings, confidence)
-        family = Family(names, place + 1, p_value, difference, stopped)
-        member = replace(comparisons[index], family=family)
-        outcome = verdict_of(member, gate)
-        judged[index] = replace(member, verdict=outcome.verdict, reason=outcome.reason)
-        stopped = stopped or outcome.verdict != "pass"
-    return tuple(judged)
+    if len(comparisons) + len(others) < 2:
+        return tuple(comparisons), []
+    groups = _groups(judgements, comparisons[0]) if comparisons else None
+    members = [_member(one, groups, gate) for one in comparisons if groups is not None]
+    found = families([*members, *others], settings, gate)
+    judged = [
+        replace(one, family=family, verdict=outcome.verdict, reason=outcome.reason)
+        for one, (family, outcome) in zip(comparisons, found, strict=False)
+    ]
+    return tuple(judged), found[len(comparisons) :]
+
+
+def _member(comparison: Comparison, groups: NDArray[np.int64], gate: GateSettings) -> Member:
+    pairs = np.array(list(comparison.scores[comparison.metric].values()), dtype=np.float64)
+
+    def judge(family: Family) -> Judged:
+        return verdict_of(replace(comparison, family=family), gate)
+
+    name = comparison.candidate.version
+    return Member(name, pairs[:, 0], pairs[:, 1], groups, comparison.judged, judge)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -82,16 +125,12 @@ def _groups(judgements: Judgements, comparison: Comparison) -> NDArray[np.int64]
 
 
 def _difference(
-    comparison: Comparison,
-    groups: NDArray[np.int64],
-    settings: EvaluationSettings,
-    confidence: float,
+    member: Member, settings: EvaluationSettings, confidence: float
 ) -> PairedDifference:
-    pairs = np.array(list(comparison.scores[comparison.metric].values()), dtype=np.float64)
     return paired_difference(
-        pairs[:, 0],
-        pairs[:, 1],
-        groups,
+        member.live,
+        member.candidate,
+        member.groups,
         confidence=confidence,
         resamples=settings.resamples,
         seed=settings.seed,

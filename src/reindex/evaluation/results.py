@@ -13,6 +13,7 @@ from reindex.evaluation.resampling import PairedDifference
 from reindex.evaluation.results_bounds import Bounds
 from reindex.evaluation.results_family import Family
 from reindex.evaluation.results_leakage import LeakageReport
+from reindex.evaluation.results_models import ModelsReport
 from reindex.evaluation.results_protected import ProtectedReport
 from reindex.evaluation.results_queries import Results
 from reindex.evaluation.results_slices import SliceReport
@@ -159,7 +160,8 @@ class Comparison:
     id -> (live, candidate). ``judged_set`` identifies queries and judgements (sha256). ``results``
     are kept beside the stored form, as ``scores`` are.
     ``bounds`` is what unjudged results could do to the verdict; ``family`` the candidates that
-    were compared at once, where there were several.
+    were compared at once, where there were several; ``models`` what was judged beside them without
+    a collection.
     """
 
     live: SideRecord
@@ -197,6 +199,7 @@ class Comparison:
     agreement: Agreement | None = None
     steps: Steps | None = None
     results: Results | None = None
+    models: ModelsReport | None = None
 
     def row(self, metric: str) -> PairedDifference:
         """The difference of one metric: ``ndcg@10``, or ``ndcg`` for the comparison's own k.

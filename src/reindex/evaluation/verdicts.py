@@ -49,11 +49,11 @@ def verdict_of(comparison: Comparison, gate: GateSettings) -> Judged:
     if name != comparison.metric:
         return judged
     if comparison.family is not None and judged.verdict == "pass":
-        judged = _among(comparison.family, gate, 1 - difference.confidence)
+        judged = among(comparison.family, gate, 1 - difference.confidence)
     return could_turn(judged, comparison.bounds, gate)
 
 
-def _among(family: Family, gate: GateSettings, level: float) -> Judged:
+def among(family: Family, gate: GateSettings, level: float) -> Judged:
     """Whether what passes alone passes among the other candidates, too.
 
     Superiority asks for both the interval of the place and the adjusted p-value: with wide

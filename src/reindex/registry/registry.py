@@ -191,10 +191,11 @@ class Registry(RegistryFile):
         return scores
 
     def judged_set_uses(self, judged_set: str) -> int:
-        """How often this judged set was chosen by: comparisons, and looks of advice and trials."""
+        """How often this judged set was used: by comparisons, advice, trials and other looks."""
         sql = (
             "SELECT (SELECT count(*) FROM comparisons WHERE judged_set = ?1) + "
-            "(SELECT coalesce(sum(looks), 0) FROM judged_looks WHERE judged_set = ?1)"
+            "(SELECT coalesce(sum(looks), 0) FROM judged_looks WHERE judged_set = ?1) + "
+            "(SELECT count(*) FROM judged_set_uses WHERE judged_set = ?1)"
         )
         return int(self.execute(sql, [judged_set]).fetchone()[0])
 

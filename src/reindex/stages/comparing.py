@@ -11,17 +11,20 @@ from reindex.corpus.pools import pool_warnings
 from reindex.errors import ComparisonError
 from reindex.evaluation.compare import Comparison, Side, compare
 from reindex.evaluation.family import as_family
+from reindex.evaluation.results_models import ModelsReport
 from reindex.evaluation.retrieval import Runs
 from reindex.evaluation.unjudged import UnjudgedComparison, compare_unjudged
+from reindex.off_the_shelf import ModelSpec
 from reindex.owner.jobs import job
 from reindex.protocols import Encoder
 from reindex.records import Judgements, Query, query_hash
 from reindex.registry.ledger import BuiltCollection, StoredComparison, Version
 from reindex.registry.result_book import ResultBook, StoredUnjudged
 from reindex.registry.serving_plans import ServingPlans
+from reindex.stages.beside import record_models, score_beside
 from reindex.stages.leaking import leakage
 from reindex.stages.result_texts import SHOWN, with_excerpts
-from reindex.stages.supervision import supervised
+from reindex.stages.supervision import Job, supervised
 from reindex.workspace import Workspace
 
 
@@ -30,7 +33,7 @@ def compare_with_live(
     workspace: Workspace, name: str, *, against: str | None = None
 ) -> tuple[StoredComparison, Comparison]:
     """Compare a version with what is live (or with the version ``against``) and record it."""
-    return _compared(workspace, [name], against)[0]
+    return _compared(workspace, [name], against)[0][0]
 
 
 @job("work", name="compare-several")
@@ -41,45 +44,85 @@ def compare_several(
 
     Their verdicts hold together (Holm). None is recorded before all are compared.
     """
-    return _compared(workspace, list(dict.fromkeys(names)), against)
+    return _compared(workspace, names, against)[0]
+
+
+@job("work", name="compare-models")
+def compare_with_models(
+    workspace: Workspace,
+    names: Sequence[str],
+    models: Sequence[ModelSpec],
+    *,
+    against: str | None = None,
+) -> tuple[tuple[tuple[StoredComparison, Comparison], ...], ModelsReport]:
+    """`compare_several` (also of no version at all), with models beside them on a subset.
+
+    The models are no versions, or not built. Verdicts hold for all of them together.
+    """
+    recorded, report = _compared(workspace, names, against, models)
+    assert report is not None
+    return recorded, report
 
 
 def _compared(
-    workspace: Workspace, names: Sequence[str], against: str | None
-) -> tuple[tuple[StoredComparison, Comparison], ...]:
-    pairs = [_pair(workspace, name, against) for name in names]
-    judgements = _judgements(workspace, names[0])
+    workspace: Workspace,
+    names: Sequence[str],
+    against: str | None,
+    models: Sequence[ModelSpec] = (),
+) -> tuple[tuple[tuple[StoredComparison, Comparison], ...], ModelsReport | None]:
+    live = _live(workspace, against)
+    built = [_candidate(workspace, name, live) for name in dict.fromkeys(names)]
+    judgements = _judgements(workspace, names[0] if names else "vN")
     settings, gate = workspace.settings.evaluation, workspace.settings.gate
-    found: list[Comparison] = []
     searched: dict[str, Runs] = {}
     with ExitStack() as kept:
-        jobs = [kept.enter_context(supervised(workspace, "compare", name)) for name in names]
-        for (live, candidate), job in zip(pairs, jobs, strict=True):
-            result = compare(
-                workspace.store,
-                _side(workspace, live, kept),
-                _side(workspace, candidate, kept),
-                judgements,
-                settings,
-                gate,
-                root=workspace.settings.root,
-                documents=lambda: workspace.source.documents(IgnoredLetters()),
-                progress=job.progress,
-                searched=searched,
-            )
-            warnings = (*result.warnings, *pool_warnings(judgements.queries))
-            leaks = leakage(workspace, candidate.version, judgements, candidate.name)
-            result = replace(result, warnings=warnings, leakage=leaks)
-            found.append(_with_texts(workspace, result))
-        recorded = [
-            (_record(workspace, *pair, judgements, result), result)
-            for pair, result in zip(
-                pairs, as_family(found, judgements, settings, gate), strict=True
-            )
+        versions: list[str | None] = [one.version for one in built] or [None]
+        runs = [kept.enter_context(supervised(workspace, "compare", one)) for one in versions]
+        beside = None
+        if models:
+            beside = score_beside(workspace, live, built, models, judgements, runs[0])
+        found = [
+            _compare(workspace, (live, candidate), judgements, run, searched, kept)
+            for candidate, run in zip(built, runs, strict=False)
         ]
-        for job, (stored, result) in zip(jobs, recorded, strict=True):
-            job.details.update(comparison=stored.id, verdict=result.verdict)
-    return tuple(recorded)
+        if beside is None:
+            judged, report = as_family(found, judgements, settings, gate)[0], None
+        else:
+            judged, report = beside.judged_with(workspace, found, judgements)
+            record_models(workspace, report)
+        recorded = []
+        for one, candidate, run in zip(judged, built, runs, strict=False):
+            result = replace(one, models=report)
+            stored = _record(workspace, live, candidate, judgements, result)
+            run.details.update(comparison=stored.id, verdict=result.verdict)
+            recorded.append((stored, result))
+    return tuple(recorded), report
+
+
+def _compare(
+    workspace: Workspace,
+    pair: tuple[BuiltCollection, BuiltCollection],
+    judgements: Judgements,
+    run: Job,
+    searched: dict[str, Runs],
+    kept: ExitStack,
+) -> Comparison:
+    live, candidate = pair
+    result = compare(
+        workspace.store,
+        _side(workspace, live, kept),
+        _side(workspace, candidate, kept),
+        judgements,
+        workspace.settings.evaluation,
+        workspace.settings.gate,
+        root=workspace.settings.root,
+        documents=lambda: workspace.source.documents(IgnoredLetters()),
+        progress=run.progress,
+        searched=searched,
+    )
+    warnings = (*result.warnings, *pool_warnings(judgements.queries))
+    leaks = leakage(workspace, candidate.version, judgements, candidate.name)
+    return _with_texts(workspace, replace(result, warnings=warnings, leakage=leaks))
 
 
 def _judgements(workspace: Workspace, name: str) -> Judgements:
@@ -106,7 +149,8 @@ def compare_without_judgements(
     workspace: Workspace, name: str, queries: Sequence[Query], *, against: str | None = None
 ) -> tuple[StoredUnjudged, UnjudgedComparison]:
     """How far a version and what is live agree on ``queries``; recorded, and no verdict."""
-    live, candidate = _pair(workspace, name, against)
+    live = _live(workspace, against)
+    candidate = _candidate(workspace, name, live)
     with supervised(workspace, "compare", name) as job, ExitStack() as kept:
         found = compare_unjudged(
             workspace.store,
@@ -133,16 +177,13 @@ def compare_without_judgements(
     return stored, replace(found, results=results)
 
 
-def _pair(
-    workspace: Workspace, name: str, against: str | None
-) -> tuple[BuiltCollection, BuiltCollection]:
+def _candidate(workspace: Workspace, name: str, live: BuiltCollection) -> BuiltCollection:
     candidate = _built(workspace, workspace.registry.version(name))
-    live = _live(workspace, against)
     if live.name == candidate.name:
         raise ComparisonError(
             f"{name} is what is live already. Compare another version, or pass --against."
         )
-    return live, candidate
+    return candidate
 
 
 def _live(workspace: Workspace, against: str | None) -> BuiltCollection:
