@@ -31,8 +31,8 @@ class Study:
     def draw(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, IntArray]:
         """Scores of live and candidate, and each query's group."""
         groups = np.repeat(np.arange(self.groups), 1 + rng.poisson(3, self.groups))
-        live = 0.6 + 0.2 * _clustered(rng, groups, self.icc)
-        change = self.effect * 0.6 + self.spread * _clustered(rng, groups, self.icc)
+        live = 0.6 + 0.2 * clustered(rng, groups, self.icc)
+        change = self.effect * 0.6 + self.spread * clustered(rng, groups, self.icc)
         return live, live + change, groups
 
     def difference(self, rng: np.random.Generator, **how: float) -> PairedDifference:
@@ -49,7 +49,7 @@ class Study:
         return [float(np.mean([event(d) for d in found])) for event in events]
 
 
-def _clustered(rng: np.random.Generator, groups: IntArray, icc: float) -> FloatArray:
+def clustered(rng: np.random.Generator, groups: IntArray, icc: float) -> FloatArray:
     """Standard normal noise of which the queries of a group share a part."""
     shared = rng.normal(size=groups.max() + 1)[groups]
     mixed: FloatArray = math.sqrt(icc) * shared + math.sqrt(1 - icc) * rng.normal(size=len(groups))

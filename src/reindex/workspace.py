@@ -16,7 +16,7 @@ from reindex.config import Settings, SourceSettings, load_settings
 from reindex.corpus.collection import CollectionSource
 from reindex.corpus.dead_letters import DeadLetters
 from reindex.corpus.frameworks import stored_text
-from reindex.corpus.judgements import load_judgements
+from reindex.corpus.judgements import load_judgements, without
 from reindex.corpus.pools import with_pools
 from reindex.corpus.sources import open_source
 from reindex.encoder import OnnxEncoder
@@ -311,7 +311,10 @@ class Workspace:
     # -- judged queries
 
     def judgements(self, split: str) -> Judgements | None:
-        """The judged queries of ``test`` or ``dev``; None where none are configured."""
+        """The judged queries of ``test`` or ``dev``; None where none are configured.
+
+        A dev query that is a test query, too, is left out: dev chooses what test judges.
+        """
         settings = self.settings.evaluation
         configured = settings.qrels if split == "test" else settings.dev_qrels
         qrels = self._evaluation_file(configured, f"qrels/{split}.tsv")
@@ -320,6 +323,8 @@ class Workspace:
         if qrels is not None and queries is not None:
             limit = settings.max_queries if split == "test" else None
             judged = load_judgements(queries, qrels, max_queries=limit, seed=settings.seed)
+        if judged is not None and split == "dev":
+            return without(judged, self.judgements("test"))
         pools = [self.settings.resolve(path) for path in settings.pools if split == "test"]
         return with_pools(judged, pools)
 

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from reindex.cli.comparison_table import VERDICTS
+from reindex.cli.folds_table import choice_in_words
 from reindex.cli.sheets import NOTHING, line, sheet
 from reindex.evaluation.statistics import percent, percent_range
 from reindex.measures import label
@@ -31,6 +32,9 @@ def render_candidates(comparisons: Sequence[Comparison], console: Console) -> No
     )
     console.print(_judged(comparisons))
     console.print(line(_remark(first)))
+    for choice in (one.family.choice for one in comparisons if one.family):
+        if choice is not None:
+            console.print(line(choice_in_words(choice)))
     console.print(_every_metric(comparisons))
     console.print(Padding(Group(*(_verdict(one) for one in comparisons)), (1, 0)))
 

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from reindex.cli.agreement_table import agreement_parts
+from reindex.cli.folds_table import folds
 from reindex.cli.sheets import NOTHING, Sheet
 from reindex.cli.sheets import line as _line
 from reindex.cli.sheets import sheet as _table
@@ -267,6 +268,7 @@ def _verdict(c: Comparison) -> RenderableType:
 SECTIONS: tuple[Callable[[Comparison], Iterable[RenderableType]], ...] = (
     _metrics,
     _shown,
+    folds,
     _serving,
     steps,
     slices,

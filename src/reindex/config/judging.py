@@ -68,6 +68,15 @@ class EvaluationSettings(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
         0.95, description="Two-sided confidence of the intervals."
     )
+    folds: Annotated[int, Field(ge=2)] = Field(
+        5, description="Folds of a small judged set, groups of queries kept whole."
+    )
+    folds_below: Annotated[int, Field(ge=0)] = Field(
+        300,
+        description="A judged set of fewer independent groups is small: the comparison shows its "
+        "folds, and the best of several candidates must hold on queries that did not choose it. "
+        "0: never.",
+    )
     subset_documents: Positive = Field(
         1000, description="Judged documents + distractors in the fp32 and per-dimension rows."
     )

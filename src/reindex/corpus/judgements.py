@@ -13,7 +13,7 @@ from typing import Any
 
 from reindex.corpus.readers import Fields, read_jsonl
 from reindex.errors import DataError
-from reindex.records import Judgements, Qrels, Query
+from reindex.records import Judgements, Qrels, Query, query_hash
 
 _Judgement = tuple[str, str, str]
 _Splitter = Callable[[str], _Judgement | None]
@@ -81,6 +81,17 @@ def _query(fields: Fields, where: str) -> Query:
     rest = {key: value for key, value in fields.items() if key not in _OWN}
     rest |= metadata if isinstance(metadata, dict) else {}
     return Query(str(id), text, None if group is None else str(group), rest)
+
+
+def without(judged: Judgements, others: Judgements | None) -> Judgements | None:
+    """The judgements on queries that do not have the words of ``others``; None: none is left."""
+    taken = {query_hash(query.text) for query in others.queries} if others else set()
+    kept = tuple(query for query in judged.queries if query_hash(query.text) not in taken)
+    if len(kept) == len(judged.queries):
+        return judged
+    ids = {query.id for query in kept}
+    qrels = {id: grades for id, grades in judged.qrels.items() if id in ids}
+    return Judgements(kept, qrels) if kept else None
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:

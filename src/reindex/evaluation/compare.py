@@ -167,6 +167,7 @@ class _Bench:
             note=settings.note,
             warnings=tuple(self._warnings(missing, subset, texts)),
             scores=scored.pairs(),
+            stability=scored.stability(metric),
             slices=slice_report(scored, self.sides),
             agreement=agreement(runs[0].scores, runs[1].scores, scored.groups, settings),
             results=Results.of(

@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reindex.config import EvaluationSettings, GateSettings
+from reindex.evaluation.folds import best_of
 from reindex.evaluation.groups import group_queries
 from reindex.evaluation.metrics import answerable
 from reindex.evaluation.resampling import PairedDifference, paired_difference
 from reindex.evaluation.results import Comparison
 from reindex.evaluation.results_family import Family
+from reindex.evaluation.results_folds import Choice
 from reindex.evaluation.statistics import Judged
 from reindex.evaluation.verdicts import verdict_of
 from reindex.records import Judgements
@@ -44,9 +46,15 @@ class Member:
 
 
 def families(
-    members: Sequence[Member], settings: EvaluationSettings, gate: GateSettings
+    members: Sequence[Member],
+    settings: EvaluationSettings,
+    gate: GateSettings,
+    choice: Choice | None = None,
 ) -> list[tuple[Family, Judged]]:
-    """Each member's place and verdict, in their order; at least two of them."""
+    """Each member's place and verdict, in their order; at least two of them.
+
+    ``choice`` is of the best one.
+    """
     order = sorted(range(len(members)), key=lambda i: _evidence(members[i].difference, gate))
     adjusted = holm([_evidence(members[i].difference, gate) for i in order])
     names = tuple(member.name for member in members)
@@ -55,7 +63,8 @@ def families(
     for place, (index, p_value) in enumerate(zip(order, adjusted, strict=True)):
         confidence = 1 - (1 - settings.confidence) / (len(order) - place)
         difference = _difference(members[index], settings, confidence)
-        family = Family(names, place + 1, p_value, difference, stopped)
+        chosen = choice if choice is not None and choice.best == members[index].name else None
+        family = Family(names, place + 1, p_value, difference, stopped, chosen)
         judged = members[index].judge(family)
         found[index] = family, judged
         stopped = stopped or judged.verdict != "pass"
@@ -78,12 +87,20 @@ def as_family(
         return tuple(comparisons), []
     groups = _groups(judgements, comparisons[0]) if comparisons else None
     members = [_member(one, groups, gate) for one in comparisons if groups is not None]
-    found = families([*members, *others], settings, gate)
+    found = families([*members, *others], settings, gate, _choice(members, settings))
     judged = [
         replace(one, family=family, verdict=outcome.verdict, reason=outcome.reason)
         for one, (family, outcome) in zip(comparisons, found, strict=False)
     ]
     return tuple(judged), found[len(comparisons) :]
+
+
+def _choice(members: Sequence[Member], settings: EvaluationSettings) -> Choice | None:
+    """Of the built candidates, which are judged on the same queries."""
+    if len(members) < 2:
+        return None
+    scores = {member.name: member.candidate for member in members}
+    return best_of(members[0].live, scores, members[0].groups, settings)
 
 
 def _member(comparison: Comparison, groups: NDArray[np.int64], gate: GateSettings) -> Member:

@@ -17,6 +17,7 @@ from reindex.evaluation.protected import protected_figures
 from reindex.evaluation.results import Comparison, Counts, Latency, MetricRow, StageRow
 from reindex.evaluation.results_bounds import bound_figures
 from reindex.evaluation.results_family import family_figures
+from reindex.evaluation.results_folds import stability_figures
 from reindex.evaluation.slices import slice_figures
 from reindex.evaluation.statistics import cautious_interval
 
@@ -71,6 +72,8 @@ def _judged(c: Comparison) -> Iterator[Figure]:
     yield from _counts("unjudged", c.unjudged, "Results within the first k that nobody judged")
     if c.family:
         yield from family_figures(c.family)
+    if c.stability:
+        yield from stability_figures(c.stability)
     if c.bounds:
         yield from bound_figures(c.bounds)
     yield from _counts("missing", c.missing, "Relevant documents that are not in the collection")

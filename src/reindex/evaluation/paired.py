@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reindex.config import EvaluationSettings
+from reindex.evaluation.folds import stability_of
 from reindex.evaluation.metrics import Run, Scores, macro, per_query
 from reindex.evaluation.results import Counts, Example, MetricRow, StageRow
+from reindex.evaluation.results_folds import Stability
 from reindex.evaluation.retrieval import Runs
 from reindex.evaluation.statistics import PairedDifference, group_queries, paired_difference
 from reindex.measures import Measure
@@ -71,6 +73,15 @@ class Scored:
             resamples=self.settings.resamples,
             seed=self.settings.seed,
         )
+
+    def stability(self, metric: str) -> Stability | None:
+        """The folds of a small judged set, by one measure."""
+        live, candidate = (
+            np.array([side[metric][query.id] for query in self.judged.queries])
+            for side in (self.live, self.candidate)
+        )
+        difference = self.difference(metric)
+        return stability_of(metric, live, candidate, self.groups, difference, self.settings)
 
     def examples(self, metric: str) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
         """The biggest wins and the biggest losses of the candidate, biggest first."""

@@ -12,6 +12,7 @@ from reindex.evaluation.power import Power
 from reindex.evaluation.resampling import PairedDifference
 from reindex.evaluation.results_bounds import Bounds
 from reindex.evaluation.results_family import Family
+from reindex.evaluation.results_folds import Stability
 from reindex.evaluation.results_leakage import LeakageReport
 from reindex.evaluation.results_models import ModelsReport
 from reindex.evaluation.results_protected import ProtectedReport
@@ -161,7 +162,7 @@ class Comparison:
     are kept beside the stored form, as ``scores`` are.
     ``bounds`` is what unjudged results could do to the verdict; ``family`` the candidates that
     were compared at once, where there were several; ``models`` what was judged beside them without
-    a collection.
+    a collection; ``stability`` what the folds of a small judged set say.
     """
 
     live: SideRecord
@@ -200,6 +201,7 @@ class Comparison:
     steps: Steps | None = None
     results: Results | None = None
     models: ModelsReport | None = None
+    stability: Stability | None = None
 
     def row(self, metric: str) -> PairedDifference:
         """The difference of one metric: ``ndcg@10``, or ``ndcg`` for the comparison's own k.

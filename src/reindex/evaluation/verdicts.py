@@ -11,6 +11,7 @@ from reindex.evaluation.resampling import PairedDifference
 from reindex.evaluation.results import Comparison, MetricRow
 from reindex.evaluation.results_bounds import Bounds
 from reindex.evaluation.results_family import Family
+from reindex.evaluation.results_folds import Choice
 from reindex.evaluation.statistics import Judged, judge, percent, percent_range
 from reindex.measures import parse_measure
 
@@ -62,6 +63,15 @@ def among(family: Family, gate: GateSettings, level: float) -> Judged:
     count = len(family.candidates)
     wide = judge_by(gate, family.difference)
     shown = gate.mode != "superiority" or family.p_value <= level
+    choice = family.choice
+    if choice and wide.verdict == "pass" and not _worth(choice, gate):
+        return Judged(
+            "inconclusive",
+            f"The best of {count} candidates on the queries that chose it: "
+            f"{percent(choice.apparent)}. On queries that did not choose it ({choice.folds} "
+            f"folds): {percent(choice.crossed)}. "
+            f"{percent(_least(gate))} was asked for.",
+        )
     if wide.verdict == "pass" and shown and not family.stopped:
         return Judged("pass", f"{wide.reason} Holds among {count} candidates (Holm).")
     return Judged(
@@ -69,6 +79,15 @@ def among(family: Family, gate: GateSettings, level: float) -> Judged:
         f"Not shown among {count} candidates (place {family.place}, Holm's p "
         f"{family.p_value:.3f}), though alone it would be. {wide.reason}",
     )
+
+
+def _worth(choice: Choice, gate: GateSettings) -> bool:
+    """Whether the choice keeps what the gate asks for on queries that did not make it."""
+    return choice.crossed >= _least(gate)
+
+
+def _least(gate: GateSettings) -> float:
+    return gate.min_effect if gate.mode == "superiority" else -gate.margin
 
 
 def could_turn(judged: Judged, bounds: Bounds | None, gate: GateSettings) -> Judged:
