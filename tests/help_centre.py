@@ -19,6 +19,7 @@ import numpy as np
 
 from reindex.config import load_settings
 from reindex.config.template import render_config
+from reindex.off_the_shelf import ModelSpec
 from reindex.records import Vector
 from reindex.registry import REGISTRY_NAME, Registry
 from reindex.registry.ledger import Version
@@ -179,6 +180,49 @@ def help_project(folder: Path, **evaluation: Any) -> HelpProject:
         )  # fmt: skip
     registry.close()
     return HelpProject(settings)
+
+
+def add_twin(project: HelpProject) -> str:
+    """Another exported version that embeds as v2 does; it is not built."""
+    like = project.registry.version("v2")
+    name = project.registry.add_version(base="all-words", kind="base", recipe={}).name
+    encoder = HelpEncoder(name)
+    project.registry.update_version(
+        name, state="exported", artifact="none", space=encoder.space, encoding=encoder.encoding,
+        dim=DIM, report=like.report,
+    )  # fmt: skip
+    return name
+
+
+def with_everything(folder: Path, **evaluation: Any) -> HelpProject:
+    """A project whose report of v2 has every section: several candidates, a model that is no
+    version, protected queries, interleaved lists with feedback, a flip and the watch after it.
+    """
+    must = [
+        {"query": "How do I get rid of my bill?", "documents": ["help-001"]},
+        {"query": "How do I send my plan?", "documents": ["help-015"], "k": 3},
+        {"query": "How do I save my file?", "documents": ["help-065"], "k": 3},
+    ]
+    (folder / "must.jsonl").write_text("".join(json.dumps(row) + "\n" for row in must), "utf-8")
+    project = help_project(folder, protected=Path("must.jsonl"), **evaluation)
+    twins = [add_twin(project) for _ in range(2)]
+    project.build("v1")
+    project.promote("v1")
+    for name in ("v2", twins[0]):
+        project.build(name)
+    project.compare_with_models(["v2", twins[0]], [ModelSpec(twins[1])])
+    project.canary("v2", weight=0.5, interleave=True)
+    retriever = project.retriever()
+    retriever.wait_until_settled()
+    for number in range(24):
+        found = retriever.search("How do I send my plan?", 5, key=f"reader {number}")
+        retriever.feedback(found, clicked=[found[0].id])
+    project.recorder.flush()
+    project.end_canary("seen enough")
+    project.promote("v2", force=True, reason="the readers like it")
+    for _ in range(2):
+        project.watch_round()
+    return project
 
 
 def compared(folder: Path, **evaluation: Any) -> HelpProject:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.help_centre import compared
+from tests.help_centre import compared, with_everything
 
 
 @pytest.fixture(scope="session")
@@ -14,4 +14,12 @@ def help_centre(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a project with v2 compared to v1, which is live; see `tests.help_centre`."""
     folder = tmp_path_factory.mktemp("help-centre")
     compared(folder, note=f"Made up. {'very-long-word-without-a-break' * 12}").close()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a project whose report of v2 has every section."""
+    folder = tmp_path_factory.mktemp("everything")
+    with_everything(folder).close()
     return folder

@@ -18,7 +18,7 @@ from reindex.evaluation.compare import Comparison
 from reindex.off_the_shelf import ModelSpec, load_model
 from reindex.registry.judged_uses import JudgedUses
 from tests.copying import copy_project
-from tests.help_centre import HelpProject, help_project
+from tests.help_centre import HelpProject, add_twin, help_project
 from tests.model_fixtures import make_tiny_checkpoint, tiny_artifact  # noqa: F401
 
 
@@ -27,12 +27,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """v1 is live, v2 built, v3 (which knows what v2 knows) exported and not built."""
     folder = tmp_path_factory.mktemp("project")
     with help_project(folder) as made:
-        third = made.registry.add_version(base="all-words", kind="base", recipe={}).name
-        second = made.registry.version("v2")
-        made.registry.update_version(
-            third, state="exported", artifact="none", space="help-v3", encoding="help-v3-int8",
-            dim=second.dim, report=second.report,
-        )  # fmt: skip
+        add_twin(made)
         for version in ("v1", "v2"):
             made.build(version)
         made.promote("v1", force=True, reason="first")

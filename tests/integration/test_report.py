@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -14,6 +15,7 @@ import reindex.project
 from reindex.cli import main
 from reindex.corpus.judgements import read_query_texts
 from reindex.errors import ComparisonError, UnknownVersion
+from reindex.evaluation.results import BaselineRow
 from reindex.report.junit import junit
 from reindex.report.page import render
 from tests.copying import copy_project
@@ -77,6 +79,45 @@ def test_the_page_holds_every_part(project: HelpProject) -> None:
     for document in list(query.live)[:5] + list(query.candidate)[:5]:
         assert results.excerpts[document].title in page
         assert document in page
+
+
+def test_the_page_tells_of_other_candidates_traffic_and_the_watch(everything: Path) -> None:
+    with HelpProject.open(everything) as opened:
+        found = opened.report("v2")
+        assert "store" not in opened.__dict__
+    assert [row.version for row in found.family] == ["v2", "v3"]
+    assert found.rollout is not None
+    assert found.rollout.canary.mode == "interleave"
+    assert found.watch is not None
+    assert (found.watch.state, found.watch.progress["rounds"]) == ("watching", 2)
+    page = render(found)
+    for part in (
+        "<h2>Several candidates</h2>", "<h2>A small judged set</h2>", "the folds are parts",
+        "<h2>Models that are no version</h2>", "v4", "not comparable with the tables above",
+        "<h2>Protected queries</h2>", "<h2>Interleaving</h2>", "seen enough",
+        "<h2>After the flip</h2>", "after 2 rounds",
+    ):  # fmt: skip
+        assert part.lower() in page.lower(), part
+    kept = json.loads(json.dumps(found.as_dict()))
+    assert kept["family"][1]["version"] == "v3"
+    assert kept["rollout"]["canary"]["why"] == "seen enough"
+    assert len(kept["judged"]["comparison"]["stability"]["folds"]) == 5
+
+
+def test_a_report_without_those_says_nothing_of_them(project: HelpProject) -> None:
+    page = render(project.report("v2"))
+    for part in ("Several candidates", "no version", "Protected", "Canary", "After the flip"):
+        assert f"<h2>{part}" not in page
+
+
+def test_a_bm25_row_is_shown(project: HelpProject) -> None:
+    found = project.report("v2")
+    assert found.judged is not None
+    row = BaselineRow("BM25", {"recall@10": 0.5, "ndcg@10": 0.4})
+    comparison = replace(found.judged.comparison, baselines=(row,))
+    page = render(replace(found, judged=replace(found.judged, comparison=comparison)))
+    assert "BM25" in page
+    assert "0.500" in page
 
 
 def test_the_page_asks_for_nothing(project: HelpProject) -> None:

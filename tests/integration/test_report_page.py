@@ -22,8 +22,10 @@ HEADINGS = "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(e => +e.tagN
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory, help_centre: Path) -> dict[str, Path]:
-    """A judged and an unjudged report."""
+def pages(
+    tmp_path_factory: pytest.TempPathFactory, help_centre: Path, everything: Path
+) -> dict[str, Path]:
+    """A judged report, an unjudged one, and one with every section."""
     folder = tmp_path_factory.mktemp("pages")
     long = "https://example.invalid/" + "very-long-word-without-a-break" * 12
     log = folder / "log.txt"
@@ -35,7 +37,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory, help_centre: Path) -> dict[s
         project.registry.execute("DELETE FROM comparisons")
         project.compare_unjudged("v2", read_query_texts(log))
         write_page(project.report("v2"), folder / "unjudged.html")
-    return {name: folder / f"{name}.html" for name in ("judged", "unjudged")}
+    with HelpProject.open(everything) as project:
+        write_page(project.report("v2"), folder / "everything.html")
+    return {name: folder / f"{name}.html" for name in ("judged", "unjudged", "everything")}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.mark.parametrize("width", [400, 1400])
-@pytest.mark.parametrize("name", ["judged", "unjudged"])
+@pytest.mark.parametrize("name", ["judged", "unjudged", "everything"])
 def test_nothing_is_complained_of_asked_for_or_sticks_out(
     chromium: Browser, pages: dict[str, Path], name: str, width: int
 ) -> None:

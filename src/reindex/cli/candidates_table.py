@@ -10,8 +10,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from reindex.cli.comparison_table import VERDICTS
-from reindex.cli.folds_table import choice_in_words
 from reindex.cli.sheets import NOTHING, line, sheet
+from reindex.evaluation.folds_words import choice_in_words
 from reindex.evaluation.statistics import percent, percent_range
 from reindex.measures import label
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from reindex.cli.comparison_table import VERDICTS
 from reindex.cli.sheets import NOTHING, line, sheet
+from reindex.evaluation.models_words import called, next_step, prompts_of, remark
 from reindex.evaluation.statistics import percent, percent_range
 from reindex.measures import label
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from reindex.cli.sheets import Sheet
-    from reindex.evaluation.results_models import ModelsReport, SubsetRow
+    from reindex.evaluation.results_models import ModelsReport
 
 
 def render_models(report: ModelsReport, console: Console) -> None:
@@ -27,18 +28,6 @@ def render_models(report: ModelsReport, console: Console) -> None:
     console.print(line(remark(report)))
     console.print(_every_metric(report))
     console.print(Padding(Group(*_verdicts(report)), (1, 0)))
-
-
-def remark(report: ModelsReport) -> str:
-    """What these rows are, and what they are not."""
-    return (
-        f"Exact search of {report.documents:,} documents (judged ones, hard distractors, a "
-        f"sample), {report.queries:,} of {report.of_queries:,} judged queries in "
-        f"{report.groups:,} independent groups. Fewer documents compete than in a whole "
-        "collection: compare these rows with one another alone. What other models would confuse "
-        "with the answers may be missing, so every row but live's is an upper bound. What a model "
-        "was trained on is not known: it may have seen these queries."
-    )
 
 
 def _judged(report: ModelsReport) -> Sheet:
@@ -55,11 +44,6 @@ def _judged(report: ModelsReport) -> Sheet:
     return table
 
 
-def called(row: SubsetRow) -> str:
-    """The row's name; of what is no model, with what it is."""
-    return row.name if row.role == "model" else f"{row.name} ({row.role})"
-
-
 def _every_metric(report: ModelsReport) -> Sheet:
     names = list(report.rows[0].means)
     table = sheet("On the subset, every measure", "", *map(label, names[:5]))
@@ -74,24 +58,3 @@ def _verdicts(report: ModelsReport) -> Iterator[Text]:
             word, style = VERDICTS[row.judged.verdict]
             yield Text.assemble((word, style), f"  {row.name}, on the subset: {row.judged.reason}")
         yield Text(f"  {prompts_of(row)} {next_step(row)}", style="dim")
-
-
-def prompts_of(row: SubsetRow) -> str:
-    """How the model was asked to embed."""
-    if row.max_length is None:
-        return "Embedded as the version does."
-    tokens = f"{row.max_length} tokens a text"
-    if not any(row.prompts):
-        return f"Embedded without prompts, {tokens}; if its card asks for some: --model-prompts."
-    query, document = row.prompts
-    return f"Embedded with the prompts {query!r} and {document!r}, {tokens}."
-
-
-def next_step(row: SubsetRow) -> str:
-    """What makes a version of it."""
-    if row.name.startswith("v") and row.name[1:].isdecimal():
-        return f"It cannot be promoted before: reindex build {row.name}"
-    return (
-        "It cannot be promoted. As a version: "
-        f"reindex init --adopt --base {row.name}; fine-tuned: reindex train --base {row.name}"
-    )

@@ -25,6 +25,9 @@ from reindex.registry.catalog import RegistryCatalog
 from reindex.registry.ledger import BuiltCollection, Promotion, StoredComparison, Version
 from reindex.registry.result_book import ResultBook
 from reindex.registry.serving_plans import ServingPlans
+from reindex.registry.watches import WatchRecord
+from reindex.report.evidence import FamilyRow, family_rows, rollout_of, watch_of
+from reindex.rollout.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,9 @@ class Report:
 
     ``flip`` is the promotion that followed; the gate's conditions are then those that it was
     decided by. ``lineage`` goes from the version to the one it was trained from, and on. ``front``
-    is what was measured for the serving plan, where there is one.
+    is what was measured for the serving plan, where there is one; ``family`` are the candidates
+    that were compared at once, ``rollout`` is how the version's canary stands, ``watch`` what
+    became of it after its flip.
     """
 
     project: str
@@ -68,6 +73,9 @@ class Report:
     lineage: tuple[Version, ...]
     collection: BuiltCollection | None
     front: Front | None = None
+    family: tuple[FamilyRow, ...] = ()
+    rollout: Standing | None = None
+    watch: WatchRecord | None = None
 
     @property
     def verdict(self) -> str:
@@ -138,6 +146,7 @@ def gather(
     decision = decide(registry, settings.gate, version=version, collection=collection, live=live)
     if flip is not None and flip.conditions:
         decision = replace(decision, conditions=tuple(_conditions(flip)))
+    judged = None if stored is None else _judgement(registry, stored)
     return Report(
         project=settings.project.name,
         version=version,
@@ -145,12 +154,17 @@ def gather(
         release=__version__,
         decision=decision,
         flip=flip,
-        judged=None if stored is None else _judgement(registry, stored),
+        judged=judged,
         unjudged=unjudged,
         figures=tuple(known_figures(registry, collection, live).values()),
         lineage=lineage,
         collection=registry.collection(collection),
         front=_front(registry, collection),
+        family=()
+        if stored is None or judged is None
+        else family_rows(registry, stored, judged.comparison),
+        rollout=rollout_of(registry, settings, version),
+        watch=watch_of(registry, collection),
     )
 
 

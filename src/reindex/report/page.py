@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +11,14 @@ from markupsafe import Markup
 
 from reindex.corpus.excerpts import Excerpt
 from reindex.evaluation.agreement import QUANTILES, Agreement
-from reindex.evaluation.figure import Figure
+from reindex.evaluation.folds_words import choice_in_words, stability_in_words
+from reindex.evaluation.models_words import called, next_step, prompts_of, remark
 from reindex.evaluation.results import Comparison, Example
 from reindex.evaluation.results_queries import QueryResults, Results
-from reindex.evaluation.statistics import percent, percent_range
+from reindex.evaluation.statistics import percent
 from reindex.measures import label
 from reindex.registry.ledger import Version
-from reindex.report import charts
+from reindex.report import charts, rows
 from reindex.report.gather import Report, named
 
 EXAMPLES = 5
@@ -31,7 +31,6 @@ VERDICTS = {
     "inconclusive": ("Inconclusive", "?"),
     "not judged": ("Not judged", "–"),
 }
-_SLICE = re.compile(r"slice\.(?P<slice>.+)\.(?P<metric>[\w-]+@\d+)\.change")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +64,10 @@ class SideBySide:
     missed: tuple[tuple[str, Excerpt], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A row with a change: of a metric, a slice or a wording."""
-
-    name: str
-    live: str
-    candidate: str
-    change: str
-    interval: str
-    drawing: Markup
-    p: str = ""
-    verdict: str = ""
-    note: str = ""
+WORDS = {
+    "choice": choice_in_words, "stability": stability_in_words, "models": remark,
+    "called": called, "prompts": prompts_of, "next": next_step,
+}  # fmt: skip
 
 
 def render(report: Report) -> str:
@@ -105,14 +95,22 @@ def _context(report: Report) -> dict[str, Any]:
         "agreement": agreement,
         "quantiles": [percent(share, sign=False).replace(".0", "") for share in QUANTILES],
         "charts": _charts(report, comparison, agreement),
-        "metrics": _metrics(comparison) if comparison else [],
-        "wordings": list(_wordings(comparison)) if comparison else [],
-        "slices": _slices(report.figures, comparison.metric) if comparison else [],
+        "metrics": rows.metrics(comparison) if comparison else [],
+        "wordings": list(rows.wordings(comparison)) if comparison else [],
+        "slices": rows.slices(report.figures, comparison.metric) if comparison else [],
+        "folds": rows.folds(comparison.stability) if comparison else [],
+        "models": rows.models(comparison.models) if comparison else [],
+        "family": rows.family(report.family),
+        "words": WORDS,
         "examples": _examples(comparison) if comparison else [],
         "different": _different(shown.results) if shown and shown.results else [],
         "lineage": [(version, list(_recipe(version))) for version in report.lineage],
         "figures": report.figures,
     }
+
+
+DRAWINGS = ("scores", "per_query", "latency", "dimensions", "steps", "front")
+"""All that a page may show; what was not measured is empty."""
 
 
 def _charts(
@@ -128,86 +126,8 @@ def _charts(
             drawn["steps"] = charts.by_step(comparison.steps)
     if report.front is not None:
         drawn["front"] = charts.by_front(report.front)
-    return {name: Markup(svg) for name, svg in drawn.items() if svg}  # noqa: S704 (escaped there)
-
-
-def _metrics(c: Comparison) -> list[Change]:
-    reach = charts.reach_of([(row.difference.low, row.difference.high) for row in c.metrics])
-    rows = []
-    for row in c.metrics:
-        d = row.difference
-        rows.append(
-            Change(
-                f"{label(row.name)}{' *' if row.name == c.metric else ''}",
-                f"{d.mean_live:.3f}",
-                f"{d.mean_candidate:.3f}",
-                percent(d.relative),
-                percent_range(d.low, d.high),
-                _drawn(d.relative, d.low, d.high, reach),
-                "<0.001" if d.p_value < 0.001 else f"{d.p_value:.3f}",
-                row.judged.verdict if row.judged else "",
-                _power(c, row),
-            )
-        )
-    return rows
-
-
-def _power(c: Comparison, row: Any) -> str:
-    """What this query set could have shown, of the judged row."""
-    if row.name != c.metric or row.power is None or row.power.detectable is None:
-        return ""
-    told = f"This query set can show changes of {percent(row.power.detectable, sign=False)} or more"
-    told += " in four of five cases"
-    more = row.power.more_queries
-    return f"{told}; about {more:,} more queries would decide." if more else f"{told}."
-
-
-def _drawn(value: float, low: float, high: float, reach: float) -> Markup:
-    return Markup(charts.interval(value, low, high, reach))  # noqa: S704 (numbers alone)
-
-
-def _wordings(c: Comparison) -> Iterator[Change]:
-    found = [
-        (variant.label, row.difference)
-        for variant in c.variants
-        for row in variant.metrics
-        if row.name == c.metric
-    ]
-    reach = charts.reach_of([(d.low, d.high) for _, d in found])
-    for name, d in found:
-        yield Change(
-            name, f"{d.mean_live:.3f}", f"{d.mean_candidate:.3f}", percent(d.relative),
-            percent_range(d.low, d.high), _drawn(d.relative, d.low, d.high, reach),
-        )  # fmt: skip
-
-
-def _slices(figures: Sequence[Figure], metric: str) -> list[Change]:
-    """The judged metric's change in every slice that has one; the others are among all figures."""
-    known = {figure.name: figure for figure in figures}
-    matches = ((_SLICE.fullmatch(figure.name), figure) for figure in figures)
-    rows = [(m["slice"], figure) for m, figure in matches if m and m["metric"] == metric]
-    return _slice_rows(known, metric, rows)
-
-
-def _slice_rows(
-    known: dict[str, Figure], metric: str, rows: list[tuple[str, Figure]]
-) -> list[Change]:
-    ends = [(f.low, f.high) for _, f in rows if f.low is not None and f.high is not None]
-    reach = charts.reach_of(ends)
-    made = []
-    for name, figure in rows:
-        low, high = figure.low, figure.high
-        bounded = low is not None and high is not None
-        sides = (known.get(f"slice.{name}.{metric}.{side}") for side in ("live", "candidate"))
-        means = [f"{side.value:.3f}" if side else "–" for side in sides]
-        made.append(
-            Change(
-                name, means[0], means[1], percent(figure.value),
-                percent_range(low, high) if low is not None and high is not None else "–",
-                _drawn(figure.value, low or 0.0, high or 0.0, reach) if bounded else Markup(),
-            )
-        )  # fmt: skip
-    return made
+    shown = {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704 (escaped there)
+    return dict.fromkeys(DRAWINGS, Markup()) | shown
 
 
 def _examples(c: Comparison) -> list[tuple[str, list[SideBySide]]]:
