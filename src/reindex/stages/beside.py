@@ -25,9 +25,9 @@ from reindex.protocols import Encoder
 from reindex.records import Judgements, Vector
 from reindex.registry.judged_uses import JudgedUses
 from reindex.registry.ledger import BuiltCollection
+from reindex.stages.bases import base_spec
 from reindex.stages.choosing import Few, answered, choose_few, embed_few
 from reindex.stages.supervision import Job
-from reindex.stages.training import base_spec
 from reindex.stages.verifying import named_version
 from reindex.workspace import Workspace
 
