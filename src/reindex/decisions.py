@@ -76,6 +76,12 @@ class Decisions(Workspace):
 
         return approve(self, version, by=by, note=note)
 
+    def revoke(self, version: str, *, by: str) -> list[Approval]:
+        """Take back the approvals of a version that count until now."""
+        from reindex.stages.promoting import revoke
+
+        return revoke(self, version, by=by)
+
     def history(self) -> list[Promotion]:
         """Every flip, newest first."""
         from reindex.stages.upkeep import history

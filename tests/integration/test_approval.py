@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import reindex.project
 from reindex.cli import main
 from reindex.errors import PromotionRefused
 from reindex.gate import Condition
@@ -82,6 +83,29 @@ def test_another_comparison_or_build_needs_another_approval(project: HashWorkspa
     project.registry.update_collection("docs--v2", build="another")
     compared(project)
     assert approval(project).verdict == "fail"
+
+
+def test_an_approval_that_is_revoked_counts_no_more(
+    project: HashWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared(project)
+    with pytest.raises(PromotionRefused, match="none to revoke"):
+        project.revoke("v2", by="Ada")
+    approve(project, "v2", by="Ada")
+    (taken,) = project.revoke("v2", by="Bo")
+    assert taken.approved_by == "Ada"
+    assert approval(project).verdict == "fail"
+    assert "Bo took the approval back" in approval(project).figure
+    approve(project, "v2", by="Cy")
+    assert approval(project).verdict == "pass"
+    monkeypatch.setattr(reindex.project, "open_project", HashWorkspace.open)
+    root = str(project.settings.root)
+    project.close()
+    shown = CliRunner().invoke(
+        main, ["-c", root, "approve", "v2", "--by", "Bo", "--revoke"], catch_exceptions=False
+    )
+    assert shown.exit_code == 0
+    assert "Bo takes back the approval of v2 by Cy." in shown.output
 
 
 def test_what_was_not_compared_cannot_be_approved(project: HashWorkspace) -> None:

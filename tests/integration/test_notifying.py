@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -146,6 +149,62 @@ def test_nobody_there_is_told_without_the_path() -> None:
     assert done.outcome.startswith("ConnectionRefusedError")
 
 
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An own certificate authority and what it signed for ``localhost``."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command")
+    folder = tmp_path_factory.mktemp("tls")
+    (folder / "names").write_text("subjectAltName=DNS:localhost\n")
+    new, days = ["-newkey", "rsa:2048", "-nodes"], ["-days", "2"]
+    for arguments in (
+        ["req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.pem", *days, "-subj", "/CN=own"],
+        ["req", *new, "-keyout", "key.pem", "-out", "ask.csr", "-subj", "/CN=localhost"],
+        ["x509", "-req", "-in", "ask.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+         "-out", "cert.pem", *days, "-extfile", "names"],
+    ):  # fmt: skip
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def secure(authority: Path) -> Iterator[Receiver]:
+    """The receiver behind TLS, under ``localhost``."""
+    made = Receiver()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority / "cert.pem", authority / "key.pem")
+    made.server.socket = context.wrap_socket(made.server.socket, server_side=True)
+    made.url = f"https://localhost:{made.server.server_address[1]}/{TOKEN}"
+    yield made
+    made.close()
+
+
+def test_https_to_a_host_of_an_own_authority(
+    secure: Receiver, authority: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The certificate is checked against the name, though the checked address is connected to."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
+    done = sender(secret=SECRET).send(secure.url, "promoted", {"version": "v2"})
+    assert done.delivered, done.outcome
+    ((_, headers, body),) = secure.got
+    assert headers[SIGNATURE] == f"sha256={signature(SECRET, body)}"
+    assert headers["Host"].startswith("localhost:")
+
+
+def test_https_to_whom_nobody_vouches_for_is_not_told(
+    secure: Receiver, authority: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_name = secure.url.replace("localhost", "127.0.0.1")
+    unknown = sender(attempts=1).send(secure.url, "promoted", {})
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
+    wrong = sender(attempts=1).send(other_name, "promoted", {})
+    for done in (unknown, wrong):
+        assert not done.delivered
+        assert done.outcome.startswith("SSLCertVerificationError")
+        assert TOKEN not in done.outcome
+    assert secure.got == []
+
+
 # -- promotions
 
 
@@ -215,3 +274,29 @@ def test_an_event_that_is_not_asked_for_is_not_told(
     promote(project, "v1")
     settle()
     assert receiver.got == []
+
+
+def test_a_flip_that_is_settled_later_is_told_then_and_once(
+    project: HashWorkspace, receiver: Receiver
+) -> None:
+    """Its process died between the flip and the record: an intent is left, and the alias moved."""
+    promote(project, "v1")
+    intent = project.registry.add_intent(
+        kind="promote", conditions=[], alias=project.settings.alias, version="v2",
+        from_collection="docs--v1", to_collection="docs--v2", comparison=None,
+        forced=False, reason="a drill", who="somebody@elsewhere",
+    )  # fmt: skip
+    long_ago = "2020-01-01T00:00:00+00:00"
+    project.registry.execute(
+        "UPDATE promotions SET created_at = ? WHERE id = ?", (long_ago, intent.id)
+    )
+    project.store.point_alias(project.settings.alias, "docs--v2")
+    for _ in range(2):
+        project.history()
+        project.status()
+        settle()
+    told = [json.loads(body) for _, _, body in receiver.got]
+    assert sorted((one["event"], one["version"], one["who"]) for one in told)[1] == (
+        "promoted", "v2", "somebody@elsewhere",
+    )  # fmt: skip
+    assert len(told) == 2

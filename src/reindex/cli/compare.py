@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from reindex.cli.app import EXIT_CODES, exit_with, json_option, main, with_project
+from reindex.cli.leaks import leaks
 from reindex.cli.output import emit_json
 
 if TYPE_CHECKING:
@@ -156,9 +157,8 @@ def show_several(
     render_candidates([comparison for _, comparison in found], Console())
     ids = ", ".join(str(stored.id) for stored, _ in found)
     click.echo(f"Comparisons {ids}. This judged set was used {uses} time(s) so far.")
-    for stored, _ in found:
-        if stored.leaked:
-            click.echo(f"{stored.leaked} judged queries are in {stored.candidate}'s training data!")
+    for told in (line for _, comparison in found for line in leaks(comparison)):
+        click.secho(told, fg="yellow")
 
 
 def show_unjudged(
@@ -196,5 +196,5 @@ def show_comparison(
     render_comparison(comparison, Console())
     click.echo(f"Comparison {stored.id}. This judged set was used {uses} time(s) so far.")
     click.echo(f"On a page, with results side by side: reindex report {stored.candidate}")
-    if stored.leaked:
-        click.echo(f"{stored.leaked} judged queries are in {stored.candidate}'s training data!")
+    for told in leaks(comparison):
+        click.secho(told, fg="yellow")

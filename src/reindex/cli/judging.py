@@ -42,14 +42,25 @@ def figures(project: Project, version: str, names: tuple[str, ...], as_json: boo
 @click.argument("version")
 @click.option("--by", required=True, metavar="NAME", help="Who approves.")
 @click.option("--note", default="", help="Kept with the approval.")
+@click.option("--revoke", is_flag=True, help="Take back the approvals of the version instead.")
 @json_option
 @with_project
-def approve(project: Project, version: str, by: str, note: str, as_json: bool) -> None:
+def approve(
+    project: Project, version: str, by: str, note: str, revoke: bool, as_json: bool
+) -> None:
     """Approve a version's build upon its last comparison with what is live.
 
     It counts for this very build and comparison: after another build or comparison it is to be
     given again. `gate.require_approval`, or `promote --require-approval`, asks for it.
     """
+    if revoke:
+        taken = project.revoke(version, by=by)
+        if as_json:
+            emit_json({"revoked": taken})
+        else:
+            names = ", ".join(dict.fromkeys(item.approved_by for item in taken))
+            click.echo(f"{by} takes back the approval of {version} by {names}.")
+        return
     done = project.approve(version, by=by, note=note)
     if as_json:
         emit_json(done)

@@ -47,8 +47,11 @@ def promote(
         raise click.UsageError('--force needs --reason "…": it is kept in the history.')
     ask = functools.partial(project.promote, version, require_approval=require_approval)
     decision = ask(dry_run=True).decision
+    uses = project.registry.uses_of(decision.comparison)
     if not as_json:
         show_gate(decision)
+        if uses is not None:
+            click.echo(f"The judged set was used {uses} time(s) so far.")
     go = not dry_run and (force or decision.verdict == "pass")
     done = ask(force=force, reason=reason).promotion if go else None
     if not dry_run and not go:
@@ -56,7 +59,8 @@ def promote(
 
         tell_refusal(project, decision)
     if as_json:
-        emit_json({"verdict": decision.verdict, "decision": decision, "flip": done})
+        emit_json({"verdict": decision.verdict, "decision": decision, "flip": done,
+                   "judged_set_uses": uses})  # fmt: skip
     elif done is not None:
         show_flip(done)
     elif not dry_run:

@@ -38,6 +38,8 @@ def _fields(value: Any) -> dict[str, Any]:
 
 NEVER_WRAPPED = 24
 """Columns whose cells are this short stay on one line; longer ones share what is left."""
+NARROWEST = 10
+"""What a longer column needs at least; without that room, short ones wrap, too."""
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
@@ -47,17 +49,24 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str =
     from rich.table import Table
 
     lines = [list(row) for row in rows]
+    console = Console()
+    widths = [
+        max((len(_cell(row[index])) for row in lines), default=0) for index in range(len(columns))
+    ]
+    kept = [max(width, len(name)) for width, name in zip(widths, columns, strict=True)]
+    fixed = sum(width + 2 for width in kept if width <= NEVER_WRAPPED)
+    room = console.width - fixed > NARROWEST * sum(width > NEVER_WRAPPED for width in kept)
     shown = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(columns):
         cells = [row[index] for row in lines]
         numeric = bool(cells) and all(isinstance(cell, int | float) for cell in cells)
-        short = max((len(_cell(cell)) for cell in cells), default=0) <= NEVER_WRAPPED
+        short = widths[index] <= (NEVER_WRAPPED if room else NARROWEST)
         shown.add_column(
             name, justify="right" if numeric else "left", no_wrap=short, overflow="fold"
         )
     for row in lines:
         shown.add_row(*(_cell(value) for value in row))
-    Console().print(shown)
+    console.print(shown)
 
 
 def _cell(value: Any) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from reindex.config.conditions import parse_rule
 from reindex.config.section import Positive, Section, Share
@@ -100,6 +100,12 @@ class GateSettings(Section):
     metric: MetricAtK = Field(
         "recall", description="The judged metric: `name`, or `name@k` as in ndcg@10."
     )
+    judged: bool = Field(
+        True,
+        description="false: no judged metric; gate.conditions decide, beside the default ones. For "
+        "where nobody judged: a recorded comparison of the build is needed all the same, "
+        "`reindex compare v2 --queries FILE` will do.",
+    )
     min_effect: Annotated[float, Field(ge=0)] = Field(
         0.05, description="Relative gain over live that must be shown (superiority)."
     )
@@ -144,3 +150,12 @@ class GateSettings(Section):
         description="More conditions, over any figure of a comparison, in the gate language: "
         "'ndcg@10.change >= -1% shown'. See docs/promotion.md.",
     )
+
+    @model_validator(mode="after")
+    def _something_decides(self) -> Self:
+        if not self.judged and not self.conditions:
+            raise ValueError(
+                "gate.judged = false leaves nothing to decide by. Name conditions, for example "
+                "gate.conditions = ['overlap@10 >= 0.6 shown', 'latency.change <= 10%']"
+            )
+        return self

@@ -20,6 +20,7 @@ from reindex.evaluation.results_family import family_figures
 from reindex.evaluation.results_folds import stability_figures
 from reindex.evaluation.slices import slice_figures
 from reindex.evaluation.statistics import cautious_interval
+from reindex.evaluation.unjudged import UnjudgedComparison
 
 __all__ = ["Figure", "figures"]
 
@@ -31,6 +32,18 @@ def figures(comparison: Comparison, *more: Iterable[Figure]) -> Mapping[str, Fig
     """
     parts = [contribute(comparison) for contribute in CONTRIBUTORS]
     return {figure.name: figure for part in (*parts, *more) for figure in part}
+
+
+def unjudged_figures(
+    comparison: UnjudgedComparison, *more: Iterable[Figure]
+) -> Mapping[str, Figure]:
+    """The same of a comparison without judgements: latency and agreement."""
+    counted = (
+        Figure("queries", comparison.queries, "count", "Queries, which nobody judged."),
+        Figure("groups", comparison.groups, "count", "Independent groups of them."),
+    )
+    parts = (counted, _latency(comparison), agreement_figures(comparison.agreement), *more)
+    return {figure.name: figure for part in parts for figure in part}
 
 
 def _metrics(c: Comparison) -> Iterator[Figure]:
@@ -86,7 +99,7 @@ def _counts(name: str, counts: Counts, what: str) -> Iterator[Figure]:
             yield Figure(f"{name}.{side}_share", value / counts.of, "%", f"{what}, {side}.")
 
 
-def _latency(c: Comparison) -> Iterator[Figure]:
+def _latency(c: Comparison | UnjudgedComparison) -> Iterator[Figure]:
     """The candidate's as ``latency.p50_ms``, live's as ``latency.live.p50_ms``."""
     yield from _times("latency", "the candidate", c.candidate_latency)
     yield from _times("latency.live", "live", c.live_latency)

@@ -29,4 +29,6 @@ def approval_condition(
     figure = "nobody approved it"
     if earlier:
         figure = f"{earlier[0].approved_by} approved another build of it, or another comparison"
+        if earlier[0].revoked_at is not None:
+            figure = f"{earlier[0].revoked_by} took the approval back"
     yield Condition("approval", "fail", figure, wanted)

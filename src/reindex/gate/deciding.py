@@ -23,9 +23,11 @@ from reindex.gate.defaults import (
 )
 from reindex.gate.rules import conditions
 from reindex.gate.slices import slice_condition
+from reindex.gate.unjudged import compared_freely, free_figures, latest_unjudged
 from reindex.measures import parse_measure
 from reindex.registry import Registry
 from reindex.registry.ledger import BuiltCollection, StoredComparison
+from reindex.registry.result_book import StoredUnjudged
 from reindex.registry.serving_plans import ServingPlans
 
 
@@ -51,13 +53,27 @@ def decide(
         missing = Condition("built", "fail", "no collection", f"`reindex build {version}` first")
         return GateDecision(version, collection, live, None, (missing,))
     stored = None if live is None else _latest(registry, built, live)
-    known = _known(registry, built, live, unstamped, stored, more)
+    free = None if gate.judged else latest_unjudged(registry, built, live, stored)
+    known = _known(registry, built, live, unstamped, free or stored, more)
     if live is None:
         first = Condition("comparison", "pass", "first version, nothing is live", "no comparison")
         asked = (*default_conditions(gate, known), first)
+    elif free is not None:
+        asked = (
+            compared_freely(free),
+            *default_conditions(gate, known),
+            *conditions(gate.conditions, known, k=int(free.result["k"])),
+        )
+        stored = None
     elif stored is None:
         coverage, *others = default_conditions(gate, known)
         asked = (coverage, _uncompared(registry, built, version, live), *others)
+    elif not gate.judged:
+        asked = (
+            Condition("comparison", "pass", f"comparison {stored.id}", "a recorded comparison"),
+            *default_conditions(gate, known),
+            *conditions(gate.conditions, known, k=int(stored.result["k"])),
+        )
     else:
         comparison = Comparison.from_dict(stored.result)
         asked = (
@@ -68,7 +84,7 @@ def decide(
         )
     compared = stored.id if stored else None
     asked = (*asked, *approval_condition(registry, gate, built, compared))
-    return GateDecision(version, collection, live, compared, asked)
+    return GateDecision(version, collection, live, compared, asked, free.id if free else None)
 
 
 def known_figures(
@@ -83,7 +99,8 @@ def known_figures(
     if built is None:
         return {}
     stored = None if live is None else _latest(registry, built, live)
-    return _known(registry, built, live, unstamped, stored, more)
+    free = None if stored else latest_unjudged(registry, built, live, None)
+    return _known(registry, built, live, unstamped, stored or free, more)
 
 
 def _known(
@@ -91,12 +108,14 @@ def _known(
     built: BuiltCollection,
     live: str | None,
     unstamped: int | None,
-    stored: StoredComparison | None,
+    stored: StoredComparison | StoredUnjudged | None,
     more: Sequence[Figure],
 ) -> Mapping[str, Figure]:
     facts = [*build_facts(built), *(live_facts(live, unstamped) if live else ()), *more]
     if stored is None:
         return {figure.name: figure for figure in facts}
+    if isinstance(stored, StoredUnjudged):
+        return free_figures(registry, built, stored, facts)
     comparison = Comparison.from_dict(stored.result)
     since = search_facts(comparison.candidate, ServingPlans(registry).settings_of(built))
     return figures(comparison, facts, comparison_facts(built, stored), since)

@@ -18,13 +18,18 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class GateDecision:
-    """All conditions together: fail beats inconclusive beats pass."""
+    """All conditions together: fail beats inconclusive beats pass.
+
+    ``comparison`` is the number of the judged one that they are about; ``unjudged`` that of one
+    without judgements, where the gate does without.
+    """
 
     version: str
     collection: str
     live_collection: str | None
     comparison: int | None
     conditions: tuple[Condition, ...]
+    unjudged: int | None = None
 
     @property
     def verdict(self) -> str:

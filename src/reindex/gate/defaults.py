@@ -68,13 +68,18 @@ def build_facts(built: BuiltCollection) -> Iterator[Figure]:
 
 def comparison_facts(built: BuiltCollection, stored: StoredComparison) -> Iterator[Figure]:
     """Figures of what became of the candidate since, and of where its training comes from."""
-    changed = built.writes - stored.candidate_writes
-    drift = changed / built.points if built.points else 0.0
-    sentence = f"{changed:,} of {built.points:,} points changed since the comparison."
-    yield Figure("drift", drift, "%", sentence)
+    yield drift_fact(built, stored.candidate_writes)
     if not stored.result.get("leakage"):  # of a release that kept the count alone
         told = "Judged queries in the training data."
         yield Figure("leakage.exact", stored.leaked, "count", told)
+
+
+def drift_fact(built: BuiltCollection, writes: int) -> Figure:
+    """How much changed since a comparison; ``writes`` is what had changed by then."""
+    changed = built.writes - writes
+    drift = changed / built.points if built.points else 0.0
+    sentence = f"{changed:,} of {built.points:,} points changed since the comparison."
+    return Figure("drift", drift, "%", sentence)
 
 
 def search_facts(compared: SideRecord, now: SearchSettings) -> Iterator[Figure]:

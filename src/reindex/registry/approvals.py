@@ -12,7 +12,9 @@ from reindex.registry.ledger import BuiltCollection
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """One approval, of one build and one comparison (None: nothing was live to compare with)."""
+    """One approval, of one build and one comparison (None: nothing was live to compare with, or
+    the gate does without a judged one). One that was revoked counts no more.
+    """
 
     id: int
     version: str
@@ -24,6 +26,8 @@ class Approval:
     who: str
     note: str
     approved_at: str
+    revoked_by: str | None = None
+    revoked_at: str | None = None
 
 
 _NAMES = ", ".join(item.name for item in fields(Approval))
@@ -52,10 +56,21 @@ class Approvals:
         """The last approval of exactly this build and comparison."""
         found = self._rows(
             "WHERE collection = ? AND build = ? AND encoding = ? AND comparison IS ? "
-            "ORDER BY id DESC LIMIT 1",
+            "AND revoked_at IS NULL ORDER BY id DESC LIMIT 1",
             built.name, built.build, built.encoding, comparison,
         )  # fmt: skip
         return found[0] if found else None
+
+    def revoke(self, collection: str, *, by: str) -> list[Approval]:
+        """Take back every approval of a collection that still counts; returns them as they were."""
+        with self._registry.transaction():
+            found = self._rows("WHERE collection = ? AND revoked_at IS NULL", collection)
+            self._registry.execute(
+                "UPDATE approvals SET revoked_by = ?, revoked_at = ? "
+                "WHERE collection = ? AND revoked_at IS NULL",
+                (by, now(), collection),
+            )
+        return found
 
     def all(self) -> list[Approval]:
         """All of them, newest first."""

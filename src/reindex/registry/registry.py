@@ -199,6 +199,12 @@ class Registry(RegistryFile):
         )
         return int(self.execute(sql, [judged_set]).fetchone()[0])
 
+    def uses_of(self, comparison: int | None) -> int | None:
+        """`judged_set_uses` of the set that a comparison was judged on; None without one."""
+        row = self.execute("SELECT judged_set FROM comparisons WHERE id = ?", [comparison])
+        found = row.fetchone()
+        return None if found is None else self.judged_set_uses(found[0])
+
     # -- promotions
 
     def add_intent(self, *, kind: PromotionKind, conditions: list[Any], **values: Any) -> Promotion:

@@ -80,14 +80,14 @@ class Report:
     @property
     def verdict(self) -> str:
         """The gate's, or "not judged" where people have to say first what is right."""
-        if self.judged is None and self.unjudged is not None:
+        if self._open:
             return NOT_JUDGED
         return self.decision.verdict
 
     @property
     def sentence(self) -> str:
         """The verdict in one sentence."""
-        if self.judged is None and self.unjudged is not None:
+        if self._open and self.unjudged is not None:
             return f"{self.version} is not judged. {self.unjudged.comparison.reason}"
         count = len(self.decision.conditions)
         if self.verdict == "pass":
@@ -98,6 +98,12 @@ class Report:
             told = f"{self.version} {word} the gate: {len(self.decision.failed)} of {count} "
             told += f"conditions did not pass ({names})"
         return f"{told}. {self._why}".rstrip()
+
+    @property
+    def _open(self) -> bool:
+        """Whether people have to judge first: the gate does not decide without."""
+        judged = self.judged is not None or self.decision.unjudged is not None
+        return self.unjudged is not None and not judged
 
     @property
     def _why(self) -> str:

@@ -20,12 +20,13 @@ from reindex.inspection.taking_over import (
     project_name,
     ways_to_read,
 )
-from reindex.promotion import Flip, flip, operator, reconcile
+from reindex.promotion import Flip, flip, operator
 from reindex.protocols import CarryingStore
 from reindex.records import CollectionDescription, VectorDescription
 from reindex.registry import Registry
 from reindex.registry.adoptions import Adoption, Adoptions
 from reindex.registry.ledger import Promotion, Version
+from reindex.stages.notifying import settle
 from reindex.stages.verifying import (
     AdoptionRequest,
     agreeing_graph,
@@ -64,7 +65,7 @@ def adopt(workspace: Workspace, request: AdoptionRequest) -> Adopted:
         ConfigError: the store, or the alias, cannot be used for it.
     """
     store = carrying_store(workspace)
-    reconcile(workspace.registry, workspace.store)
+    settle(workspace)
     name = physical(workspace.store, request.collection)
     _check_alias(workspace, name)
     found = store.describe(name)

@@ -171,7 +171,7 @@ def compare_without_judgements(
             candidate_collection=candidate.name,
             candidate_build=candidate.build,
             query_set=found.query_set,
-            result=replace(found, results=None).as_dict(),
+            result={**replace(found, results=None).as_dict(), "candidate_writes": candidate.writes},
         )
         job.details.update(unjudged_comparison=stored.id)
     return stored, replace(found, results=results)

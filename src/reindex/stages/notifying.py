@@ -8,7 +8,7 @@ from typing import Any
 from reindex import __version__
 from reindex.config.notify import Event
 from reindex.gate import GateDecision
-from reindex.promotion import operator
+from reindex.promotion import operator, reconcile
 from reindex.registry.ledger import Promotion
 from reindex.registry.notifications import Notifications
 from reindex.webhooks import Sender
@@ -31,6 +31,15 @@ def tell_flip(workspace: Workspace, done: Promotion) -> list[threading.Thread]:
         "conditions": done.conditions,
     }
     return _tell(workspace, event, body)
+
+
+def settle(workspace: Workspace) -> list[Promotion]:
+    """`reconcile`; a flip of a process that died before it could tell is told now, and only now."""
+    settled = reconcile(workspace.registry, workspace.store)
+    for item in settled:
+        if item.state == "done":
+            tell_flip(workspace, item)
+    return settled
 
 
 def tell_refusal(workspace: Workspace, decision: GateDecision) -> list[threading.Thread]:

@@ -14,7 +14,6 @@ from reindex.promotion import (
     check_decision,
     operator,
     previous_collection,
-    reconcile,
     was_live,
 )
 from reindex.registry.adoptions import Adoptions
@@ -24,7 +23,7 @@ from reindex.registry.sweeps import Sweeps
 from reindex.stages.baselines import keep_baseline
 from reindex.stages.building import build
 from reindex.stages.cutover import cut_over, finish_sweeps, flip_now
-from reindex.stages.notifying import tell_flip, tell_refusal
+from reindex.stages.notifying import settle, tell_flip, tell_refusal
 from reindex.stages.repairing import other_writers
 from reindex.stages.rolling_out import canary_figures
 from reindex.stages.supervision import Job, alias_lock, collection_lock, supervised
@@ -55,7 +54,7 @@ def promote(
         CutOverIncomplete: it is flipped, and late writes are still to be brought over.
     """
     workspace.registry.version(name)
-    reconcile(workspace.registry, workspace.store)
+    settle(workspace)
     collection = workspace.collection_of(name)
     gate = workspace.settings.gate
     if require_approval:
@@ -118,7 +117,7 @@ def approve(workspace: Workspace, name: str, *, by: str, note: str = "") -> Appr
     collection = workspace.collection_of(name)
     built = _built(workspace, collection)
     decision = _decide(workspace, name, collection, workspace.settings.gate)
-    if decision.live_collection is not None and decision.comparison is None:
+    if any((item.name, item.verdict) == ("comparison", "fail") for item in decision.conditions):
         raise PromotionRefused(
             f"{name} was not compared with what is live, so there is nothing to approve. "
             f"Run: reindex compare {name}"
@@ -126,6 +125,24 @@ def approve(workspace: Workspace, name: str, *, by: str, note: str = "") -> Appr
     return Approvals(workspace.registry).add(
         built, decision.comparison, by=by.strip(), who=operator(), note=note.strip()
     )
+
+
+def revoke(workspace: Workspace, name: str, *, by: str) -> list[Approval]:
+    """Take back the approvals of a version, of whatever build; those that counted until now.
+
+    What is flipped already stays: that is for a rollback.
+
+    Raises:
+        PromotionRefused: there is none to take back.
+    """
+    workspace.registry.version(name)
+    if not by.strip():
+        raise PromotionRefused("Taking an approval back needs a name: --by NAME.")
+    collection = workspace.collection_of(name)
+    found = Approvals(workspace.registry).revoke(collection, by=by.strip())
+    if not found:
+        raise PromotionRefused(f"Nobody's approval of {name} counts, so there is none to revoke.")
+    return found
 
 
 def _promote(
@@ -202,7 +219,7 @@ def rollback(
     """
     lock = alias_lock(workspace.settings.alias)
     with supervised(workspace, "rollback", name, locks=[lock]) as job:
-        reconcile(workspace.registry, workspace.store)
+        settle(workspace)
         live = workspace.live_collection()
         if expected not in (None, live):
             raise Conflict(f"{live} is live, not {expected}, which was to be rolled back.")

@@ -12,9 +12,10 @@ from reindex.build.rehearsal import REV, BlankEncoder, rehearsal
 from reindex.build.report import sum_of
 from reindex.errors import BuildError, ReindexError, RunStopped
 from reindex.owner.jobs import job
-from reindex.promotion import previous_collection, reconcile
+from reindex.promotion import previous_collection
 from reindex.registry.ledger import BuiltCollection
 from reindex.stages.building import build
+from reindex.stages.notifying import settle
 from reindex.stages.passes import sources_of
 from reindex.stages.repairing import repair as repair_collection
 from reindex.workspace import Workspace
@@ -146,7 +147,7 @@ def _targets(
             "The source is a collection, so what serves is in step by itself. A candidate follows "
             "it by `reindex build`."
         )
-    reconcile(registry, workspace.store)
+    settle(workspace)
     live = workspace.live_collection()
     previous = previous_collection(registry, alias, live)
     present = set(workspace.store.collections())

@@ -9,7 +9,7 @@ from typing import Any
 from reindex.errors import Locked, StoreBusy, StoreError
 from reindex.indexing.apply import write_targets
 from reindex.owner.jobs import job
-from reindex.promotion import latest_done, previous_collection, reconcile
+from reindex.promotion import latest_done, previous_collection
 from reindex.registry.adoptions import Adoptions
 from reindex.registry.canaries import Canaries, Canary
 from reindex.registry.control import Control, RunningRun, Throttle
@@ -17,6 +17,7 @@ from reindex.registry.journal import Backlog, WriteTarget
 from reindex.registry.ledger import BuiltCollection, Promotion
 from reindex.registry.serving_plans import ServingPlans
 from reindex.registry.sweeps import Sweep, Sweeps
+from reindex.stages.notifying import settle
 from reindex.stages.supervision import collection_lock, supervised
 from reindex.vector_cache import cache_file, cache_files, cache_size, remove_cache
 from reindex.workspace import Workspace
@@ -64,7 +65,7 @@ class Status:
 def status(workspace: Workspace) -> Status:
     """What is live, what is built, what runs, and where registry and store disagree."""
     registry, alias = workspace.registry, workspace.settings.alias
-    reconcile(registry, workspace.store)
+    settle(workspace)
     live = workspace.live_collection()
     previous = previous_collection(registry, alias, live)
     version = workspace.live_version()
@@ -188,7 +189,7 @@ def collect_garbage(
     from its last build or from the last time it was live.
     """
     registry, alias = workspace.registry, workspace.settings.alias
-    reconcile(registry, workspace.store)
+    settle(workspace)
     live = workspace.live_collection()
     protected = {live: "live", previous_collection(registry, alias, live): "previous"}
     protected |= {
@@ -280,5 +281,5 @@ def _remove(workspace: Workspace, item: BuiltCollection) -> None:
 
 def history(workspace: Workspace) -> list[Promotion]:
     """All flips, newest first, the abandoned ones too."""
-    reconcile(workspace.registry, workspace.store)
+    settle(workspace)
     return workspace.registry.promotions()

@@ -18,7 +18,7 @@ from reindex.errors import (
     WatchRefused,
 )
 from reindex.plain import from_plain, to_plain
-from reindex.promotion import latest_done, operator, reconcile
+from reindex.promotion import latest_done, operator
 from reindex.registry.ledger import Promotion
 from reindex.registry.watches import ENDS, Watches, WatchRecord
 from reindex.rollout.signals import (
@@ -38,6 +38,7 @@ from reindex.stages.baselines import (
     take_baseline,
     traffic,
 )
+from reindex.stages.notifying import settle
 from reindex.stages.promoting import rollback
 from reindex.workspace import Workspace
 
@@ -107,7 +108,7 @@ def watch_round(
 
     ``memory`` keeps a dry run's progress, which is not written down.
     """
-    reconcile(workspace.registry, workspace.store)
+    settle(workspace)
     flip = latest_done(workspace.registry, workspace.settings.alias)
     watched = memory.get("promotion") if memory else None
     watches = Watches(workspace.registry)
