@@ -53,7 +53,9 @@ def test_judgements_of_ids_become_texts_from_beside_them(
 
 
 def test_a_beir_folder_means_its_training_judgements(tmp_path: Path) -> None:
-    assert read(beir(tmp_path, BEIR)).data.rows == EXPECTED
+    found = read(beir(tmp_path, BEIR))
+    assert found.data.rows == EXPECTED
+    assert found.data.name == str(tmp_path / "qrels" / "train.tsv")
     with pytest.raises(DataError, match=r"expected a BEIR folder with qrels/train.tsv"):
         read(tmp_path / "qrels")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -92,7 +92,9 @@ def read_data(
         return _file(setting, "interactions", _recorded(setting))
     if how.kind in (None, "qrels") and (qrels := qrels_file(path)) is not None:
         judged, dropped = read_graded(qrels, setting.texts)
-        return _file(setting, "qrels", made_of_grades(judged, how, dropped))
+        made = made_of_grades(judged, how, dropped)
+        of_file = how.model_copy(update={"path": qrels})
+        return _file(replace(setting, how=of_file), "qrels", made)
     return _rows(setting, dead)
 
 

@@ -24,7 +24,7 @@ from reindex.errors import DataError
 from reindex.records import TrainingExample, query_hash, text_hash
 from reindex.stages.bases import base_spec
 from reindex.stages.supervision import Job, supervised
-from reindex.stages.training import data_to_train_on, objectives_of
+from reindex.stages.training import data_to_train_on, objectives_of, recipe_of
 from reindex.stages.training_data import TrainingData
 from reindex.workspace import Workspace
 
@@ -179,6 +179,5 @@ class _Fold:
 
 
 def _key(settings: TrainSettings, given: TrainingData, folds: int) -> str:
-    fixed = settings.model_dump(mode="json", exclude={"pairs", "data", "clicks"})
-    content = json.dumps([fixed, given.digest, folds], sort_keys=True)
+    content = json.dumps([recipe_of(settings, given), folds], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:12]

@@ -103,7 +103,7 @@ def train(
     given = data_to_train_on(workspace, data, settings)
     objectives, held_out = objectives_of(given), given.held_out
     dev = dev_set(data, settings)
-    recipe = _recipe(settings, given)
+    recipe = recipe_of(settings, given)
     version = from_leader(lambda: _version_of(workspace, settings, recipe, again=again))
     if version.state != "created":
         return Trained(version, None, held_out)
@@ -145,7 +145,7 @@ def data_to_train_on(
 
 def reserve_version(workspace: Workspace, settings: TrainSettings, given: TrainingData) -> Version:
     """The version that `train` will find, or begin, for this recipe and this data."""
-    return _version_of(workspace, settings, _recipe(settings, given), again=False)
+    return _version_of(workspace, settings, recipe_of(settings, given), again=False)
 
 
 def objectives_of(given: TrainingData) -> list[Objective]:
@@ -216,7 +216,8 @@ def dev_set(workspace: Workspace, settings: TrainSettings) -> DevSet | None:
         )
 
 
-def _recipe(settings: TrainSettings, given: TrainingData) -> dict[str, Any]:
+def recipe_of(settings: TrainSettings, given: TrainingData) -> dict[str, Any]:
+    """All that decides a training before it begins: settings, and the hash of the data."""
     recipe = settings.model_dump(mode="json", exclude=_NOT_PART_OF_THE_RECIPE)
     return {**recipe, "examples_sha256": given.digest}
 

@@ -24,6 +24,7 @@ from reindex.stages.training import (
     data_to_train_on,
     dev_set,
     objectives_of,
+    recipe_of,
     reserve_version,
     train,
 )
@@ -247,6 +248,5 @@ def _seconds(folder: Path) -> float:
 
 def _key(settings: TrainSettings, space: Mapping[str, Any], given: TrainingData, dev: str) -> str:
     """sha256 over all that decides a study."""
-    fixed = settings.model_dump(mode="json", exclude={"pairs", "data", "clicks"})
-    fixed["examples"], fixed["dev"], fixed["space"] = given.digest, dev, dict(space)
+    fixed = recipe_of(settings, given) | {"dev": dev, "space": dict(space)}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
