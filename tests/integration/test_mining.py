@@ -140,7 +140,7 @@ def test_the_command_shows_sources_refusals_and_examples(tmp_path: Path) -> None
         tmp_path, "data", "mine", "--negatives", "bm25,random", "--relative-margin", "none",
         "--number", "2", "--output", str(tmp_path / "out.jsonl"),
     ).stdout  # fmt: skip
-    assert "240 of 240 pairs with 2 negatives each" in shown
+    assert "240 of 240 pairs, negatives for each: 2" in shown
     assert "random" in shown
     found = run_json(
         tmp_path, "data", "mine", "--negatives", "bm25", "--relative-margin", "none",

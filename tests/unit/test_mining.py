@@ -13,7 +13,7 @@ from reindex.config.training_negatives import NegativeSettings
 from reindex.errors import DataError
 from reindex.mining.candidates import NONE
 from reindex.mining.lexical import bm25_candidates
-from reindex.mining.miner import Request, mine
+from reindex.mining.miner import Means, Request, mine
 from reindex.mining.nearest import nearest_candidates
 from reindex.mining.results import Mined
 from reindex.mining.snapshot import Snapshot, text_key
@@ -47,7 +47,7 @@ def mined(snapshot: Snapshot, pairs: Sequence[TrainingExample] = PAIRS, **change
     positives = changes.pop("positives", {})
     encoder = changes.pop("encoder", WordEncoder(64))
     settings = NegativeSettings(**{"relative_margin": None, **changes})
-    return mine(Request(pairs, settings, 13, positives), snapshot, encoder, no_progress)
+    return mine(Request(pairs, settings, 13, positives), snapshot, Means(encoder), no_progress)
 
 
 def test_a_snapshot_keeps_each_text_once_and_finds_it_by_its_words(tmp_path: Path) -> None:

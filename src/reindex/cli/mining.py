@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from reindex.mining.results import MiningReport, Shown, Spread
     from reindex.project import Project
 
-_OWN = ("number", "model", "cross_encoder", "depth", "skip", "relative_margin", "absolute_margin")
+_OWN = (
+    "number", "model", "cross_encoder", "phases", "depth", "skip", "relative_margin",
+    "absolute_margin", "max_score",
+)  # fmt: skip
 
 
 @data.command()
@@ -29,10 +32,12 @@ _OWN = ("number", "model", "cross_encoder", "depth", "skip", "relative_margin", 
 @click.option("--number", type=int, help="Negatives per pair.")
 @click.option("--model", help="Finds dense negatives and judges all: a version, folder, Hub id.")
 @click.option("--cross-encoder", help="Judges in the model's place: a folder or Hub id.")
+@click.option("--phases", type=int, help="A curriculum: so many negatives for each phase.")
 @click.option("--depth", type=int, help="Candidates per query and source.")
 @click.option("--skip", type=int, help="Leave out so many first candidates of every source.")
 @click.option("--relative-margin", help="Share of the positive's score, or none.")
 @click.option("--absolute-margin", type=float, help="Below the positive's score.")
+@click.option("--max-score", type=float, help="Of a negative, by whatever judges.")
 @json_option
 @with_project
 def mine(project: Project, output: Path, corpus: Path | None, as_json: bool, **given: Any) -> None:
@@ -56,7 +61,8 @@ def mine(project: Project, output: Path, corpus: Path | None, as_json: bool, **g
 
 def show_mined(report: MiningReport) -> None:
     """Sources, ranks, scores, refusals and examples."""
-    title = f"{report.rows:,} of {report.pairs:,} pairs with {report.number} negatives each"
+    each = f"{report.number}" + (f" × {report.phases} phases" if report.phases > 1 else "")
+    title = f"{report.rows:,} of {report.pairs:,} pairs, negatives for each: {each}"
     rows = [
         [origin, count, _spread(report.ranks.get(origin)), _spread(report.scores.get(origin))]
         for origin, count in report.taken.items()
@@ -77,7 +83,7 @@ def show_mined(report: MiningReport) -> None:
 
 
 def _spread(spread: Spread | None) -> str:
-    if spread is None:
+    if spread is None or spread.highest == 0:  # random documents have no rank
         return "–"
     low, _, middle, _, high = spread.quantiles
     return f"{low:g} / {middle:g} / {high:g}"
@@ -86,7 +92,7 @@ def _spread(spread: Spread | None) -> str:
 def _examples(title: str, shown: tuple[Shown, ...]) -> None:
     rows = [
         [
-            shorten(item.query, 50), shorten(item.positive, 50), shorten(item.other.text, 50),
+            shorten(item.query, 50), shorten(item.positive, 50), shorten(item.other.text or "", 50),
             f"{item.other.origin} {item.other.rank}", _scores(item), item.reason,
         ]
         for item in shown

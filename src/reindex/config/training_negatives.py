@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from reindex.config.section import Positive, Section
 
 Origin = Literal["bm25", "dense", "random"]
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
+MOST = 64
+"""Negatives of a row."""
 NAMED: dict[str, tuple[Origin, ...]] = {"none": (), "mixed": ("dense", "bm25")}
 """Names for several sources, or none."""
 
@@ -56,6 +58,21 @@ class NegativeSettings(Section):
         description="A pair with too few negatives is filled with random documents, or left out.",
     )
 
+    phases: Annotated[int, Field(ge=1, le=16)] = Field(
+        1,
+        description="A curriculum: the training is cut into so many phases, and every pair has "
+        "`number` negatives for each, the easiest in the first and the hardest in the last.",
+    )
+    rounds: Annotated[int, Field(ge=1, le=20)] = Field(
+        1,
+        description="Mine and train so often: each round mines with the model that the last one "
+        "trained, and trains that one on, `train.epochs` passes each.",
+    )
+    search: Literal["vectors", "collection"] = Field(
+        "vectors",
+        description="How dense negatives are found: every document's vector against every query, "
+        "or by searching the collection that the model's version has.",
+    )
     cache_mb: Positive = Field(
         1024, description="Most MB that kept minings may take on disk; the oldest go first."
     )
@@ -67,6 +84,12 @@ class NegativeSettings(Section):
             return value
         return NAMED.get(value, tuple(part.strip() for part in value.split(",")))
 
+    @model_validator(mode="after")
+    def _few_enough(self) -> NegativeSettings:
+        if self.number * self.phases > MOST:
+            raise ValueError(f"number × phases is {self.number * self.phases}, more than {MOST}")
+        return self
+
     @field_validator("sources")
     @classmethod
     def _once(cls, value: tuple[Origin, ...]) -> tuple[Origin, ...]:
@@ -77,8 +100,14 @@ class NegativeSettings(Section):
     def _off(cls, value: Any) -> Any:
         return None if value == "none" else value
 
+    def deciding(self) -> dict[str, Any]:
+        """What of these settings decides a training's result, as JSON types; default: nothing."""
+        if self.sources:
+            return self.model_dump(mode="json", exclude={"cache_mb"}, exclude_defaults=True)
+        return {"phases": self.phases} if self.phases > 1 else {}
+
     @property
     def judges(self) -> bool:
         """Whether candidates are scored beside the positive."""
         bounds = (self.relative_margin, self.absolute_margin, self.max_score, self.min_score)
-        return any(bound is not None for bound in bounds)
+        return self.cross_encoder is not None or any(bound is not None for bound in bounds)

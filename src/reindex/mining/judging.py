@@ -11,7 +11,11 @@ from reindex.mining.candidates import Numbers
 from reindex.mining.nearest import BLOCK, embed
 from reindex.mining.snapshot import Snapshot
 from reindex.protocols import Encoder, Progress
-from reindex.records import Vector
+from reindex.records import Vector, text_hash
+from reindex.vector_cache import VectorCache
+
+PAIRS = 256
+"""Pairs that a cross-encoder scores between two writes."""
 
 
 class Judge(Protocol):
@@ -69,3 +73,57 @@ class ModelJudge:
 def _cosines(first: Vector, second: Vector) -> Vector:
     cosines: Vector = np.einsum("ij,ij->i", first, second)
     return cosines
+
+
+class PairScorer(Protocol):
+    """Reads a query and a document together. ``key`` names all that decides its scores."""
+
+    key: str
+
+    def score(self, pairs: Sequence[tuple[str, str]]) -> Vector:
+        """``(n,)``, higher is better."""
+
+
+class CrossJudge:
+    """A cross-encoder's scores; a pair that it has scored before is not scored again.
+
+    Args:
+        scores: one number per pair of query and text.
+    """
+
+    def __init__(
+        self, scorer: PairScorer, queries: Sequence[str], snapshot: Snapshot,
+        scores: VectorCache, progress: Progress,
+    ) -> None:  # fmt: skip
+        self._scorer, self._queries, self._snapshot = scorer, queries, snapshot
+        self._scores, self._progress = scores, progress
+
+    def texts(self, rows: Numbers, texts: Sequence[str]) -> Vector:
+        """A block of pairs at a time, each kept once it is scored."""
+        found = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), PAIRS):
+            part = slice(start, start + PAIRS)
+            found[part] = self._block(rows[part], texts[part])
+            self._progress("judge pairs", min(start + PAIRS, len(rows)), len(rows))
+        return found
+
+    def documents(self, rows: Numbers, numbers: Numbers) -> Vector:
+        """As `texts`, with texts read when they are needed."""
+        found = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), PAIRS):
+            part = slice(start, start + PAIRS)
+            found[part] = self._block(rows[part], self._snapshot.texts(numbers[part]))
+            self._progress("judge pairs", min(start + PAIRS, len(rows)), len(rows))
+        return found
+
+    def _block(self, rows: Numbers, texts: Sequence[str]) -> Vector:
+        pairs = [(self._queries[row], text) for row, text in zip(rows, texts, strict=True)]
+        keys = [text_hash(f"{len(query)} {query}{text}") for query, text in pairs]
+        known = self._scores.recall(keys)
+        missing = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in known}
+        if missing:
+            made = self._scorer.score(list(missing.values()))
+            new = {key: made[at : at + 1] for at, key in enumerate(missing)}
+            self._scores.remember(new)
+            known |= new
+        return np.concatenate([known[key] for key in keys])

@@ -18,7 +18,7 @@ from reindex.records import TrainingExample
 FORMAT = 1
 """Of the file, and of the way that negatives are chosen."""
 SUFFIX = ".mined.gz"
-_ELSEWHERE = {"model", "cross_encoder", "cache_mb"}
+_ELSEWHERE = {"model", "cross_encoder", "cache_mb", "rounds", "search"}
 """Settings that stand for what is hashed by its content, or that change no result."""
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +10,8 @@ import numpy as np
 from reindex.records import TrainingExample
 
 EXAMPLES = 5
+"""Of what was taken, and of what was refused, so many are shown."""
+GIVEN, FILL = "given", "fill"
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -33,22 +34,31 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A negative. ``rank`` counts from 1 within its source; ``score`` is the judge's, if any."""
+class Pick:
+    """A candidate that became a negative.
 
+    Attributes:
+        number: of the document; -1 for a text that the row brought and the corpus lacks.
+        origin: its source; ``given`` where the row brought it, ``fill`` for a random document in
+            an empty place. ``rank`` counts from 1 within it.
+        score: the judge's, where it was asked.
+        text: where it is known already.
+    """
+
+    number: int
     origin: str
     rank: int
-    text: str
     score: float | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An example for people: a pair, and what was taken or refused for it, and why."""
+    """An example for people: a pair, and the text that was taken or refused for it, and why."""
 
     query: str
     positive: str
-    other: Taken
+    other: Pick
     positive_score: float | None = None
     reason: str = ""
 
@@ -60,6 +70,7 @@ class MiningReport:
     Attributes:
         pairs: given; ``rows``: with negatives; ``left_out``: had too few of them.
         filled: negatives that are random documents, because the sources had no more.
+        number: negatives of a row; with ``phases`` so many for each, the easiest first.
         taken: source -> negatives from it. ``refused``: source -> reason -> candidates.
         ranks, scores: source -> how the taken ones are spread. ``positives``: of the positives.
         judge: what scored them.
@@ -70,6 +81,7 @@ class MiningReport:
     left_out: int = 0
     documents: int = 0
     number: int = 0
+    phases: int = 1
     filled: int = 0
     judge: str = ""
     seconds: float = 0.0
@@ -82,6 +94,23 @@ class MiningReport:
     examples: tuple[Shown, ...] = ()
     suspects: tuple[Shown, ...] = ()
 
+    def count(self, picks: Iterable[Pick]) -> None:
+        """Fill in what was taken from where."""
+        ranks: dict[str, list[float]] = {}
+        scores: dict[str, list[float]] = {}
+        for pick in picks:
+            ranks.setdefault(pick.origin, []).append(pick.rank)
+            if pick.score is not None:
+                scores.setdefault(pick.origin, []).append(pick.score)
+        self.taken = {origin: len(found) for origin, found in ranks.items()}
+        self.filled = self.taken.get(FILL, 0)
+        self.ranks, self.scores = _spreads(ranks), _spreads(scores)
+
+
+def _spreads(figures: Mapping[str, Sequence[float]]) -> dict[str, Spread]:
+    spreads = {origin: Spread.of(values) for origin, values in figures.items()}
+    return {origin: spread for origin, spread in spreads.items() if spread is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class Mined:
@@ -89,36 +118,3 @@ class Mined:
 
     rows: tuple[TrainingExample, ...]
     report: MiningReport
-
-
-@dataclass(slots=True)
-class Tally:
-    """Collects what a `MiningReport` says, a candidate at a time."""
-
-    ranks: dict[str, list[int]] = field(default_factory=dict)
-    scores: dict[str, list[float]] = field(default_factory=dict)
-    refused: dict[str, Counter[str]] = field(default_factory=dict)
-    filled: int = 0
-
-    def take(self, origin: str, rank: int, score: float | None) -> None:
-        """Count a negative."""
-        self.ranks.setdefault(origin, []).append(rank)
-        if score is not None:
-            self.scores.setdefault(origin, []).append(score)
-
-    def refuse(self, origin: str, reason: str) -> None:
-        """Count a candidate that is no negative."""
-        self.refused.setdefault(origin, Counter())[reason] += 1
-
-    def fill_in(self, report: MiningReport) -> None:
-        """Write the counts into the report."""
-        report.filled = self.filled
-        report.taken = {origin: len(ranks) for origin, ranks in self.ranks.items()}
-        report.refused = {origin: dict(count) for origin, count in self.refused.items()}
-        report.ranks = _spreads(self.ranks)
-        report.scores = _spreads(self.scores)
-
-
-def _spreads(figures: Mapping[str, Sequence[float]]) -> dict[str, Spread]:
-    spreads = {origin: Spread.of(values) for origin, values in figures.items()}
-    return {origin: spread for origin, spread in spreads.items() if spread is not None}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,9 +14,12 @@ from reindex.evaluation.groups import NEAR_DUPLICATE
 from reindex.evaluation.sketches import Hashes, similarity, sketch
 from reindex.mining.candidates import NONE, Candidates, Numbers
 from reindex.mining.judging import Judge
-from reindex.mining.results import EXAMPLES, Shown, Taken, Tally
+from reindex.mining.results import EXAMPLES, GIVEN, Pick, Shown
 from reindex.mining.snapshot import Snapshot, text_key
 from reindex.records import TrainingExample, Vector, query_hash
+
+DRAWN = 100_000
+"""Sketches of candidates that are kept: 30 MB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,108 +109,112 @@ class Row:
     query: int
     score: float | None
     bounds: Bounds | None
-    taken: list[tuple[int, Taken]] = field(default_factory=list)
+    taken: list[Pick] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
 
 
 class Selector:
-    """Takes negatives for rows from a pool, in its order, until each has enough.
+    """Takes negatives for rows from a pool, in its order.
 
     Args:
         own: per query the numbers of its positives.
         positives: per query the texts of its positives; what nearly equals one is none.
-        wanted: negatives per row.
+
+    Attributes:
+        refused: source -> reason -> candidates.
+        suspects: the first that were refused for another reason than being a positive.
     """
 
     def __init__(
-        self, snapshot: Snapshot, own: Sequence[frozenset[int]],
-        positives: Sequence[Sequence[str]], wanted: int,
-    ) -> None:  # fmt: skip
-        self.tally = Tally()
+        self, snapshot: Snapshot, own: Sequence[frozenset[int]], positives: Sequence[Sequence[str]]
+    ) -> None:
+        self.refused: dict[str, Counter[str]] = {}
         self.suspects: list[Shown] = []
         self._snapshot, self._own, self._positives = snapshot, own, positives
-        self._wanted = wanted
-        self._sketches: dict[int, list[Hashes]] = {}
+        self._nearest: tuple[int, list[Hashes]] = (-1, [])
         self._drawn: dict[int, Hashes] = {}
 
-    def from_pool(self, rows: Sequence[Row], pool: Pool, judge: Judge | None) -> None:
-        """Try the pool's candidates in waves, so that no more are judged than needed."""
-        wave = max(8, 2 * self._wanted * len(pool.names))
-        for start in range(0, pool.numbers.shape[1], wave):
-            short = [row for row in rows if len(row.taken) < self._wanted]
+    def from_pool(
+        self, rows: Sequence[Row], pool: Pool, judge: Judge | None, *, wanted: int | None
+    ) -> None:
+        """Try the pool's candidates in waves, so that no more are judged than needed.
+
+        ``wanted``: negatives of a row; None: all that are any.
+        """
+        width = pool.numbers.shape[1]
+        wave = width if wanted is None else max(8, 2 * wanted * len(pool.names))
+        for start in range(0, width, max(1, wave)):
+            short = [row for row in rows if wanted is None or len(row.taken) < wanted]
             if not short:
                 return
-            columns = range(start, min(start + wave, pool.numbers.shape[1]))
+            columns = range(start, min(start + wave, width))
             if judge is not None:
                 _judge(pool, sorted({row.query for row in short}), columns, judge)
             for row in short:
-                self._try(row, pool, columns)
+                self._try(row, pool, columns, wanted)
 
-    def _try(self, row: Row, pool: Pool, columns: range) -> None:
+    def _try(self, row: Row, pool: Pool, columns: range, wanted: int | None) -> None:
         for column in columns:
-            if len(row.taken) == self._wanted:
+            if len(row.taken) == wanted:
                 return
             number = int(pool.numbers[row.query, column])
-            if number == NONE or number in row.seen:
-                continue
-            score = float(pool.scores[row.query, column])
-            self.offer(
-                row, number, pool.names[pool.origins[row.query, column]],
-                int(pool.ranks[row.query, column]), None if np.isnan(score) else score,
-            )  # fmt: skip
+            if number != NONE and number not in row.seen:
+                score = float(pool.scores[row.query, column])
+                origin = pool.names[pool.origins[row.query, column]]
+                rank = int(pool.ranks[row.query, column])
+                self.offer(row, Pick(number, origin, rank, None if np.isnan(score) else score))
 
-    def give(self, row: Row) -> None:
+    def give(self, row: Row, wanted: int) -> None:
         """Take the negatives that the row brings, but for positives of its query; unjudged."""
         own = set(map(query_hash, self._positives[row.query]))
-        wanted = [text for text in row.example.negatives if query_hash(text) not in own]
-        numbers = self._snapshot.find([text_key(text) for text in wanted])
-        for place, (text, number) in enumerate(zip(wanted, numbers, strict=True), start=1):
-            if len(row.taken) < self._wanted:
-                row.seen.add(int(number))
-                row.taken.append((int(number), Taken("given", place, text)))
-                self.tally.take("given", place, None)
+        texts = [text for text in row.example.negatives if query_hash(text) not in own][:wanted]
+        numbers = self._snapshot.find([text_key(text) for text in texts])
+        for place, (text, number) in enumerate(zip(texts, numbers, strict=True), start=1):
+            row.seen.add(int(number))
+            row.taken.append(Pick(int(number), GIVEN, place, text=text))
 
-    def offer(self, row: Row, number: int, origin: str, rank: int, score: float | None) -> bool:
+    def offer(self, row: Row, pick: Pick) -> None:
         """Take the document as a negative of the row, or refuse and count it."""
-        row.seen.add(number)
-        reason = self._refusal(row, number, score)
-        if reason:
-            self.tally.refuse(origin, reason)
-            if reason != "positive" and len(self.suspects) < EXAMPLES:
-                text = self._snapshot.texts([number])[0]
-                self.suspects.append(_show(row, Taken(origin, rank, text, score), reason))
-            return False
-        text = self._snapshot.texts([number])[0]
-        row.taken.append((number, Taken(origin, rank, text, score)))
-        self.tally.take(origin, rank, score)
-        return True
+        row.seen.add(pick.number)
+        reason = self._refusal(row, pick)
+        if not reason:
+            row.taken.append(pick)
+            return
+        self.refused.setdefault(pick.origin, Counter())[reason] += 1
+        if reason != "positive" and len(self.suspects) < EXAMPLES:
+            self.suspects.append(show(row, pick, self._snapshot, reason))
 
-    def _refusal(self, row: Row, number: int, score: float | None) -> str:
-        if number in self._own[row.query]:
+    def _refusal(self, row: Row, pick: Pick) -> str:
+        if pick.number in self._own[row.query]:
             return "positive"
-        broken = row.bounds.broken(score) if row.bounds and score is not None else ""
-        return broken or ("near-duplicate" if self._near(row.query, number) else "")
+        broken = ""
+        if row.bounds is not None and pick.score is not None:
+            broken = row.bounds.broken(pick.score)
+        return broken or ("near-duplicate" if self._near(row.query, pick.number) else "")
 
     def _near(self, query: int, number: int) -> bool:
-        if query not in self._sketches:
-            self._sketches = {query: [sketch(text) for text in self._positives[query]]}
+        if self._nearest[0] != query:
+            self._nearest = query, [sketch(text) for text in self._positives[query]]
         if number not in self._drawn:
-            if len(self._drawn) > 100_000:
+            if len(self._drawn) >= DRAWN:
                 self._drawn.clear()
             self._drawn[number] = sketch(self._snapshot.texts([number])[0])
         drawn = self._drawn[number]
-        return any(similarity(drawn, own) >= NEAR_DUPLICATE for own in self._sketches[query])
+        return any(similarity(drawn, own) >= NEAR_DUPLICATE for own in self._nearest[1])
 
 
-def _show(row: Row, other: Taken, reason: str = "") -> Shown:
-    return Shown(row.example.anchor, row.example.positive, other, row.score, reason)
+def show(row: Row, pick: Pick, snapshot: Snapshot, reason: str = "") -> Shown:
+    """An example with its text."""
+    text = pick.text if pick.text is not None else snapshot.texts([pick.number])[0]
+    shown = dataclasses.replace(pick, text=text)
+    return Shown(row.example.anchor, row.example.positive, shown, row.score, reason)
 
 
-def show(rows: Sequence[Row]) -> tuple[Shown, ...]:
-    """Some rows with their first negative, spread over all of them."""
+def examples(rows: Sequence[Row], snapshot: Snapshot) -> tuple[Shown, ...]:
+    """Some rows with their hardest negative, spread over all of them."""
     full = [row for row in rows if row.taken]
     step = max(1, len(full) // EXAMPLES)
-    return tuple(_show(row, row.taken[0][1]) for row in full[::step][:EXAMPLES])
+    return tuple(show(row, row.taken[-1], snapshot) for row in full[::step][:EXAMPLES])
 
 
 def _judge(pool: Pool, queries: Sequence[int], columns: range, judge: Judge) -> None:

@@ -23,8 +23,9 @@ from reindex.datasets.splitting import fold_rows
 from reindex.errors import DataError
 from reindex.records import TrainingExample, query_hash, text_hash
 from reindex.stages.bases import base_spec
+from reindex.stages.rounds import objectives_of
 from reindex.stages.supervision import Job, supervised
-from reindex.stages.training import data_to_train_on, objectives_of, recipe_of
+from reindex.stages.training import data_to_train_on, recipe_of
 from reindex.stages.training_data import TrainingData
 from reindex.workspace import Workspace
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reindex.config import TrainSettings
+from reindex.corpus.training_sets import TrainingSet
 from reindex.errors import ConfigError, DataError
 from reindex.mining.results import MiningReport
 from reindex.records import TrainingExample
-from reindex.stages.mining import known_positives, with_negatives
+from reindex.stages.mining import mined_data
 from reindex.stages.training_data import training_data
 from reindex.workspace import Workspace
 
@@ -46,10 +47,10 @@ def mine_file(
         )
     data = workspace if corpus is None else workspace.with_corpus(corpus)
     given = training_data(data, settings, workspace)
-    positives = known_positives(given.read_examples)
-    mined = with_negatives(workspace, data, settings, given.examples, positives)
-    write_rows(mined.rows, output)
-    return MinedFile(output, given.held_out, mined.report)
+    whole = TrainingSet("pairs", given.examples, output.name)
+    mined = mined_data(workspace, data, settings, replace(given, sets=(whole,)))
+    write_rows(mined.given.examples, output)
+    return MinedFile(output, given.held_out, mined.reports[0])
 
 
 def write_rows(rows: Sequence[TrainingExample], output: Path) -> None:

@@ -14,8 +14,8 @@ from reindex.registry.lineage import Lineage
 from reindex.stages.bases import base_spec
 from reindex.stages.leaking import sketches_of
 from reindex.stages.made_pairs import origins
-from reindex.stages.mining import mined_data
 from reindex.stages.reading import documents_of
+from reindex.stages.rounds import Rounds, drop_rounds
 from reindex.stages.supervision import supervised, version_lock
 from reindex.stages.training_data import TrainingData, training_data
 from reindex.workspace import Workspace
@@ -23,7 +23,6 @@ from reindex.workspace import Workspace
 if TYPE_CHECKING:
     from reindex.training.devset import DevSet
     from reindex.training.finetune import TrainResult
-    from reindex.training.objectives import Objective
 
 _NOT_PART_OF_THE_RECIPE = {"pairs", "data", "clicks"}  # paths; the content's hash is what counts
 
@@ -94,35 +93,29 @@ def train(
     launcher started several processes, rank 0 alone writes to the registry and the run's folder.
     """
     from reindex.training.base import resolve_base
-    from reindex.training.finetune import fine_tune
     from reindex.training.ranks import from_leader, leads
 
     settings = settings or workspace.settings.train
     base = resolve_base(base_spec(workspace, settings.base))  # a typo must not cost a version
     data = workspace if corpus is None else workspace.with_corpus(corpus)
-    given = data_to_train_on(workspace, data, settings)
-    objectives, held_out = objectives_of(given), given.held_out
+    given = training_data(data, settings, workspace)
+    held_out, rounds = given.held_out, Rounds(workspace, data, settings, given)
+    first = rounds.first()
     dev = dev_set(data, settings)
-    recipe = recipe_of(settings, given)
+    recipe = recipe_of(settings, first.given)
     version = from_leader(lambda: _version_of(workspace, settings, recipe, again=again))
     if version.state != "created":
         return Trained(version, None, held_out)
     if not leads():
-        folder = workspace.run_folder(version.name)
-        result = fine_tune(settings, objectives, dev, folder, base=base)
+        result = rounds.run(first, dev, workspace.run_folder(version.name), base=base)
         return Trained(from_leader(lambda: version), result, held_out)
     locks = [version_lock(version.name)]
     with supervised(workspace, "train", version.name, locks=locks) as job:
-        result = fine_tune(
-            settings,
-            objectives,
-            dev,
-            workspace.run_folder(version.name),
-            base=base,
-            progress=job.progress,
-        )
+        folder = workspace.run_folder(version.name)
+        result = rounds.run(first, dev, folder, base=base, progress=job.progress)
         job.details.update(seconds=result.seconds, steps=result.steps)
         done = from_leader(lambda: _record(workspace, version, result, given))
+        drop_rounds(folder, result.checkpoint)
         return Trained(done, result, held_out)
 
 
@@ -135,27 +128,13 @@ def data_to_train_on(
         ConfigError: no pairs are configured, or their file is not there.
         DataError: none can be used.
     """
-    from reindex.training.ranks import from_leader
-
     given = training_data(data, settings, workspace)
-    if not settings.negatives.sources:
-        return given
-    return from_leader(lambda: mined_data(workspace, data, settings, given))
+    return Rounds(workspace, data, settings, given).first().given
 
 
 def reserve_version(workspace: Workspace, settings: TrainSettings, given: TrainingData) -> Version:
     """The version that `train` will find, or begin, for this recipe and this data."""
     return _version_of(workspace, settings, recipe_of(settings, given), again=False)
-
-
-def objectives_of(given: TrainingData) -> list[Objective]:
-    """What is to be lowered on each set, as its table says."""
-    from reindex.training.objectives import Objective
-
-    return [
-        Objective(data, table.loss, table.weight)
-        for data, table in zip(given.sets, given.tables, strict=True)
-    ]
 
 
 def _version_of(
@@ -218,8 +197,12 @@ def dev_set(workspace: Workspace, settings: TrainSettings) -> DevSet | None:
 
 def recipe_of(settings: TrainSettings, given: TrainingData) -> dict[str, Any]:
     """All that decides a training before it begins: settings, and the hash of the data."""
+    return {**_settings(settings), "examples_sha256": given.digest}
+
+
+def _settings(settings: TrainSettings) -> dict[str, Any]:
     recipe = settings.model_dump(mode="json", exclude=_NOT_PART_OF_THE_RECIPE)
-    return {**recipe, "examples_sha256": given.digest}
+    return {**recipe, "negatives": settings.negatives.deciding()}
 
 
 def _same_recipe(workspace: Workspace, recipe: dict[str, Any]) -> Version | None:
@@ -228,7 +211,7 @@ def _same_recipe(workspace: Workspace, recipe: dict[str, Any]) -> Version | None
     A key that a stored recipe lacks, because it is newer, is what it was then: the default.
     """
     wanted = json.loads(json.dumps(recipe))
-    defaults = TrainSettings().model_dump(mode="json", exclude=_NOT_PART_OF_THE_RECIPE)
+    defaults = _settings(TrainSettings())
     for version in reversed(workspace.registry.versions()):
         known = {key: value for key, value in version.recipe.items() if key != "lineage"}
         known = {**{key: defaults[key] for key in defaults if key in wanted}, **known}

@@ -18,12 +18,12 @@ from reindex.registry.ledger import Version
 from reindex.registry.looks import Looks
 from reindex.registry.trials import Studies, Study, Trial
 from reindex.stages.bases import base_spec
+from reindex.stages.rounds import objectives_of
 from reindex.stages.supervision import Job, supervised
 from reindex.stages.training import (
     Trained,
     data_to_train_on,
     dev_set,
-    objectives_of,
     recipe_of,
     reserve_version,
     train,
@@ -195,7 +195,9 @@ class _Search:
         if "negatives" in changes:  # 0: none; else so many, from the configured sources
             mined = self.settings.negatives.model_dump()
             number = changes["negatives"]
-            changes["negatives"] = mined | ({"number": number} if number else {"sources": ()})
+            changes["negatives"] = mined | (
+                {"number": number} if number else {"sources": (), "phases": 1}
+            )
         return TrainSettings.model_validate({**self.settings.model_dump(), **changes})
 
     def _data(self, settings: TrainSettings) -> TrainingData:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from reindex.errors import DataError
 
@@ -13,27 +14,46 @@ LEFT_OUT = 4
 questions: 64 batches of 64 of them would be followed by 44 of under ten rows.)"""
 
 
-class NoDuplicateBatches:
-    """A batch sampler: no text is twice in a batch, where it would be a false negative.
+@dataclass(frozen=True, slots=True)
+class RowKeys:
+    """What decides which rows go together: texts, as hashes that ignore case and white space.
 
-    The same as sentence-transformers' ``NO_DUPLICATES`` (rows that collide wait for a later
-    batch), with three differences: texts are compared in lower case with white space folded; the
-    batches depend on seed and epoch alone, so that a resumed training sees the same ones; and the
-    number of batches is exact. A last batch of one row is left out where rows bring no negatives:
-    its loss is zero. A text that more rows have than there are full batches ends up in a tail of
-    tiny ones, each a whole step with hardly a negative: past the number of full batches, those
-    under a quarter of the size are left out, other rows in every epoch.
+    Attributes:
+        own: its query, and all that answers it in any row: nobody's negatives in its batch.
+        brought: all that it brings into a batch.
+    """
+
+    own: frozenset[str]
+    brought: frozenset[str]
+
+
+Keys: TypeAlias = RowKeys | frozenset[str]
+"""Plain keys are both: rows that share one are in no batch."""
+
+
+class NoDuplicateBatches:
+    """A batch sampler: no text that answers a row's query comes into its batch by another row.
+
+    There it would be a false negative. Much as sentence-transformers' ``NO_DUPLICATES`` (rows that
+    collide wait for a later batch), with these differences: texts are compared in lower case with
+    white space folded; all answers that a query has in any row count, not the row's own alone; two
+    rows may share a hard negative; the batches depend on seed and epoch alone, so that a resumed
+    training sees the same ones; and the number of batches is exact. A last batch of one row is
+    left out where rows bring no negatives: its loss is zero. A text that more
+    rows have than there are full batches ends up in a tail of tiny ones, each a whole step with
+    hardly a negative: past the number of full batches, those under a quarter of the size are left
+    out, other rows in every epoch.
     """
 
     drop_last = False
 
     def __init__(
-        self, keys: Sequence[frozenset[str]], batch_size: int, seed: int, *, processes: int = 1
+        self, keys: Sequence[Keys], batch_size: int, seed: int, *, processes: int = 1
     ) -> None:
         """``processes`` take turns at the batches; what does not go round is left out."""
         self.batch_size = batch_size
         self.epoch = 0
-        self._keys = keys
+        self._keys = [item if isinstance(item, RowKeys) else RowKeys(item, item) for item in keys]
         self._seed = seed
         self._plans: dict[int, list[list[int]]] = {}
         planned = len(self._plan(0))
@@ -68,34 +88,47 @@ class NoDuplicateBatches:
         return self._plans[epoch]
 
     def _make_plan(self, epoch: int) -> list[list[int]]:
-        waiting = list(range(len(self._keys)))
-        random.Random(f"{self._seed}-{epoch}").shuffle(waiting)  # noqa: S311
-        batches = []
+        waiting = self._shuffled(epoch)
+        rows = len(waiting)
+        batches: list[list[int]] = []
         while waiting:
-            batch, waiting = self._take(waiting)
+            batch, waiting = self._take(waiting, epoch, len(batches))
             batches.append(batch)
-        pairs = all(len(keys) <= 2 for keys in self._keys)
+        pairs = all(len(row.brought) <= 2 for row in self._keys)
         least = 2 if pairs else 1
-        full = -(-len(self._keys) // self.batch_size)  # as many as there would be of one-time texts
+        full = -(-rows // self.batch_size)  # as many as there would be of one-time texts
         late = max(least, self.batch_size // LEFT_OUT)
         return [
             batch for place, batch in enumerate(batches)
             if len(batch) >= (least if place < full else late)
         ]  # fmt: skip
 
-    def _take(self, waiting: list[int]) -> tuple[list[int], list[int]]:
+    def _shuffled(self, epoch: int) -> list[int]:
+        rows = list(range(len(self._keys)))
+        random.Random(f"{self._seed}-{epoch}").shuffle(rows)  # noqa: S311
+        return rows
+
+    def _row(self, row: int, epoch: int, place: int) -> int:  # noqa: ARG002
+        """The row that stands for ``row`` in the epoch's batch number ``place``."""
+        return row
+
+    def _take(self, waiting: list[int], epoch: int, number: int) -> tuple[list[int], list[int]]:
         """The first rows that go together, and the others in their order."""
         batch: list[int] = []
         late: list[int] = []
-        seen: set[str] = set()
-        for place, row in enumerate(waiting):
+        owned: set[str] = set()
+        brought: set[str] = set()
+        for place, one in enumerate(waiting):
             if len(batch) == self.batch_size:
                 return batch, late + waiting[place:]
-            if seen.isdisjoint(self._keys[row]):
+            row = self._row(one, epoch, number)
+            keys = self._keys[row]
+            if owned.isdisjoint(keys.brought) and brought.isdisjoint(keys.own):
                 batch.append(row)
-                seen |= self._keys[row]
+                owned |= keys.own
+                brought |= keys.brought
             else:
-                late.append(row)
+                late.append(one)
         return batch, late
 
 

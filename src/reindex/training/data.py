@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from reindex.errors import DataError
 from reindex.records import TrainingExample, query_hash
+from reindex.training.batching import RowKeys
 
 
 def to_columns(examples: Sequence[TrainingExample]) -> dict[str, list[str]]:
@@ -35,9 +36,14 @@ def to_columns(examples: Sequence[TrainingExample]) -> dict[str, list[str]]:
     return columns
 
 
-def row_keys(examples: Iterable[TrainingExample]) -> list[frozenset[str]]:
-    """Per example the normalised hashes of its texts: rows that share one are in no batch."""
-    return [
-        frozenset(map(query_hash, (example.anchor, example.positive, *example.negatives)))
+def row_keys(examples: Sequence[TrainingExample]) -> list[RowKeys]:
+    """Per example what decides which others may be in its batch."""
+    hashed = [
+        tuple(map(query_hash, (example.anchor, example.positive, *example.negatives)))
         for example in examples
     ]
+    answers: dict[str, set[str]] = {}
+    for anchor, positive, *_ in hashed:
+        answers.setdefault(anchor, {anchor}).add(positive)
+    own = {anchor: frozenset(texts) for anchor, texts in answers.items()}
+    return [RowKeys(own[row[0]], frozenset(row)) for row in hashed]

@@ -20,7 +20,7 @@ class ModelEncoder:
     Args:
         base: what `reindex.training.base.resolve_base` takes.
         max_length: tokens per text; None: the model's own, at most 256.
-        prompts: put before queries and documents.
+        prompts: put before queries and documents; None: those that the model brings, if any.
 
     Raises:
         ModelError: it cannot be found, fetched or loaded.
@@ -28,14 +28,15 @@ class ModelEncoder:
     """
 
     def __init__(
-        self, base: str, *, max_length: int | None = None, prompts: tuple[str, str] = ("", "")
-    ) -> None:
+        self, base: str, *, max_length: int | None = None,
+        prompts: tuple[str, str] | None = ("", ""),
+    ) -> None:  # fmt: skip
         self._model: Any = load_base(base, max_length=max_length, prompts=prompts)
-        self._prompts = prompts
+        self._prompts = prompts or _own_prompts(self._model)
         self.dim = int(self._encode("", ["dimension"]).shape[1])
         length = self._model.max_seq_length
         self.space = hashlib.sha256(
-            f"{weights_hash(self._model)}\n{prompts}\n{length}".encode()
+            f"{weights_hash(self._model)}\n{self._prompts}\n{length}".encode()
         ).hexdigest()
         self.encoding = f"torch-{self.space}"
 
@@ -54,3 +55,10 @@ class ModelEncoder:
                 show_progress_bar=False, convert_to_numpy=True,
             )  # fmt: skip
         return np.asarray(vectors, np.float32)
+
+
+def _own_prompts(model: Any) -> tuple[str, str]:
+    """For queries and for documents, under the names that models use."""
+    known: dict[str, str] = model.prompts or {}
+    document = next((known[key] for key in ("document", "passage", "corpus") if known.get(key)), "")
+    return known.get("query") or "", document

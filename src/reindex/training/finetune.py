@@ -65,11 +65,17 @@ def fine_tune(
         MissingExtra: the [train] extra is not installed.
         KeyboardInterrupt: Ctrl-C; the message says how to go on.
     """
-    tasks = lay_out(as_objectives(examples, settings.loss), temperature=settings.temperature)
+    tasks = lay_out(
+        as_objectives(examples, settings.loss),
+        temperature=settings.temperature,
+        phases=settings.negatives.phases,
+    )
     held = held if isinstance(held, HeldOut) else HeldOut(held)
     measured = held.dev is not None or any(task.dev is not None for task in tasks)
     averaging.check(settings.averaging, measured=measured, general=bool(held.general))
-    batches = make_batches(tasks, settings.batch_size, settings.seed, processes())
+    batches = make_batches(
+        tasks, settings.batch_size, settings.seed, processes(), epochs=settings.epochs
+    )
     model = load_base(
         base,
         max_length=settings.max_length,

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from reindex.config import TrainSettings
     from reindex.training.measures import HeldOut
 
-_ELSEWHERE = {"base", "pairs", "data", "clicks", "max_pairs", "dev_documents", "dev_queries"}
+_ELSEWHERE = {
+    "base", "pairs", "data", "clicks", "max_pairs", "dev_documents", "dev_queries", "negatives",
+}  # fmt: skip
 """Settings that the data's, the dev set's and the base's hashes stand for."""
 
 _MAY_DIFFER = {"base", "query_hashes", "device", "dtype", "threads", "versions", "hyperparameters"}
@@ -49,7 +51,7 @@ def trace(
         "data_sha256": _data_hash(tasks),
         "dev_sha256": None if held.dev is None else held.dev.digest,
         "general": {name: data.digest for name, data in held.general.items()},
-        "examples": sum(len(task.keys) for task in tasks),
+        "examples": sum(task.rows for task in tasks),
         "objectives": [_objective(task, settings) for task in tasks],
         "query_hashes": query_hashes(tasks),
         "seed": settings.seed,
@@ -73,9 +75,10 @@ def _objective(task: Task, settings: TrainSettings) -> dict[str, Any]:
         "reason": task.choice.reason,
         "cached": is_cached(task.choice.loss, settings, task.negatives),
         "weight": task.weight,
-        "rows": len(task.keys),
+        "rows": task.rows,
         "sha256": task.data.digest,
         "dev_sha256": None if task.dev is None else task.dev.digest,
+        **({"phases": task.phases} if task.phases > 1 else {}),
     }
 
 

@@ -11,7 +11,8 @@ from reindex.errors import DataError
 from reindex.losses import Choice, choose_loss
 from reindex.records import LabelledPair, LabelledText, ScoredPair, TrainingExample, query_hash
 from reindex.training import data
-from reindex.training.batching import NoDuplicateBatches
+from reindex.training.batching import Keys, NoDuplicateBatches
+from reindex.training.phases import PhasedBatches, in_phases
 from reindex.training.sampling import Batches, ClassBatches, InterleavedBatches
 
 
@@ -42,17 +43,24 @@ class Task:
         keys: per row, what must not be twice in a batch; empty where nothing must.
         groups: per row its class, where a batch needs several rows of a class.
         classes: the labels, in the order of their numbers.
+        phases: of a curriculum: the columns hold every row so often, see `in_phases`.
     """
 
     name: str
     choice: Choice
     data: TrainingSet
     columns: dict[str, list[Any]]
-    keys: list[frozenset[str]]
+    keys: Sequence[Keys]
     weight: float = 1.0
     dev: TrainingSet | None = None
     groups: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    phases: int = 1
+
+    @property
+    def rows(self) -> int:
+        """That an epoch goes through."""
+        return len(self.keys) // self.phases
 
     @property
     def negatives(self) -> int:
@@ -77,15 +85,17 @@ def as_objectives(
     return [Objective(TrainingSet(kind, tuple(examples)), loss)]
 
 
-def lay_out(objectives: Sequence[Objective], *, temperature: float) -> list[Task]:
+def lay_out(objectives: Sequence[Objective], *, temperature: float, phases: int = 1) -> list[Task]:
     """Choose every objective's loss, check that it fits its data, and lay the data out.
+
+    ``phases``: of a curriculum; of several objectives those with negatives take part in it.
 
     Raises:
         DataError: no rows, a loss that does not take its data, or rows it cannot use.
     """
     names = _names(objectives)
     return [
-        _lay_out(name, objective, temperature)
+        _lay_out(name, objective, temperature, phases if _grows(objective, objectives) else 1)
         for name, objective in zip(names, objectives, strict=True)
     ]
 
@@ -99,7 +109,11 @@ def _names(objectives: Sequence[Objective]) -> list[str]:
     ]
 
 
-def _lay_out(name: str, objective: Objective, temperature: float) -> Task:
+def _grows(objective: Objective, all_of_them: Sequence[Objective]) -> bool:
+    return len(all_of_them) == 1 or objective.data.kind == "triplets"
+
+
+def _lay_out(name: str, objective: Objective, temperature: float, phases: int) -> Task:
     rows = objective.data.rows
     if not rows:
         raise DataError("Expected training examples, got none.")
@@ -110,7 +124,8 @@ def _lay_out(name: str, objective: Objective, temperature: float) -> Task:
         name, choice, objective.data, {}, [frozenset()] * len(rows), objective.weight, objective.dev
     )
     if examples := [row for row in rows if isinstance(row, TrainingExample)]:
-        return _retrieval(task, examples, temperature)
+        laid = in_phases(examples, phases)
+        return replace(_retrieval(task, laid, temperature), phases=phases)
     return _LAYOUTS[type(rows[0])](task)
 
 
@@ -132,7 +147,9 @@ def _retrieval(task: Task, rows: list[TrainingExample], temperature: float) -> T
     columns: dict[str, list[Any]] = dict(data.to_columns(rows))
     if loss.teacher:
         columns["label"] = teacher_scores(rows, loss.name, temperature)
-    keys = data.row_keys(rows) if loss.in_batch else [frozenset()] * len(rows)
+    keys: Sequence[Keys] = [frozenset()] * len(rows)
+    if loss.in_batch:
+        keys = data.row_keys(rows)
     return replace(task, columns=columns, keys=keys)
 
 
@@ -252,13 +269,17 @@ def query_hashes(tasks: Sequence[Task]) -> list[str]:
     )
 
 
-def make_batches(tasks: Sequence[Task], batch_size: int, seed: int, processes: int) -> Batches:
+def make_batches(
+    tasks: Sequence[Task], batch_size: int, seed: int, processes: int, *, epochs: float = 1.0
+) -> Batches:
     """The batches of all tasks: the only task's own, or those of several, mixed by weight.
+
+    ``epochs``: of the whole training, for those that have phases.
 
     Raises:
         DataError: a task's rows make no batch.
     """
-    made = [_batches(task, batch_size, seed, processes) for task in tasks]
+    made = [_batches(task, batch_size, seed, processes, epochs) for task in tasks]
     if len(made) == 1:
         return made[0]
     weighted = [(batches, task.weight) for batches, task in zip(made, tasks, strict=True)]
@@ -266,7 +287,12 @@ def make_batches(tasks: Sequence[Task], batch_size: int, seed: int, processes: i
     return InterleavedBatches(weighted, sizes, seed, processes=processes)
 
 
-def _batches(task: Task, batch_size: int, seed: int, processes: int) -> Batches:
+def _batches(task: Task, batch_size: int, seed: int, processes: int, epochs: float) -> Batches:
+    if task.phases > 1:
+        passes = epochs * task.weight
+        return PhasedBatches(
+            task.keys, batch_size, seed, phases=task.phases, epochs=passes, processes=processes
+        )
     if task.groups:
         return ClassBatches(task.groups, batch_size, seed, processes=processes)
     return NoDuplicateBatches(task.keys, batch_size, seed, processes=processes)
