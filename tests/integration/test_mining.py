@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +164,45 @@ def test_a_wrong_option_is_told_by_its_name(
     output = str(tmp_path / "out.jsonl")
     done = run(tmp_path, "data", "mine", "--output", output, option, value, code=2)
     assert told in done.stderr
+
+
+# -- killed
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(project: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.kill_mining", str(project)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def embedded(lines: Iterable[str]) -> list[str]:
+    return [line.split(" ", 1)[1] for line in lines if line.startswith("embedded")]
+
+
+def test_a_mining_that_was_killed_goes_on_and_ends_the_same(tmp_path: Path) -> None:
+    write_beir(tmp_path / "data")
+    hash_project(tmp_path).close()
+    first = start(tmp_path)
+    assert first.stdout is not None
+    seen = []
+    for line in first.stdout:
+        seen.append(line)
+        if len(seen) == 300:  # past the first block, which is kept
+            break
+    first.kill()
+    first.wait()
+    first.stdout.close()
+    assert not (tmp_path / "mined.jsonl").exists()
+    again = start(tmp_path)
+    rest, _ = again.communicate(timeout=120)
+    assert again.returncode == 0
+    assert len(set(embedded(rest.splitlines()))) <= 400 - 256
+    rows = (tmp_path / "mined.jsonl").read_text()
+    (tmp_path / "fresh").mkdir()
+    write_beir(tmp_path / "fresh" / "data")
+    hash_project(tmp_path / "fresh").close()
+    straight = start(tmp_path / "fresh")
+    straight.communicate(timeout=120)
+    assert (tmp_path / "fresh" / "mined.jsonl").read_text() == rows
+    assert not list((tmp_path / ".reindex" / "mined").glob("corpus-*"))  # the killed one's, too

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from reindex.mining.kept import KeptMinings, content_key
 from reindex.mining.miner import Request, mine
 from reindex.mining.results import Mined, MiningReport
 from reindex.mining.snapshot import Snapshot
+from reindex.processes import process_alive
 from reindex.protocols import Progress
 from reindex.records import Document, TrainingExample, query_hash
 from reindex.stages.mining_means import Named, means_of
@@ -23,6 +26,8 @@ from reindex.stages.reading import documents_of
 from reindex.stages.supervision import supervised
 from reindex.stages.training_data import TrainingData
 from reindex.workspace import Workspace
+
+_CORPUS = "corpus-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,14 @@ def mine_or_recall(
         return mined
 
 
+def _clear_dead(folder: Path) -> None:
+    """Remove what minings that were killed left behind."""
+    for place in folder.glob(f"{_CORPUS}*"):
+        pid = place.name.removeprefix(_CORPUS).split("-")[0]
+        if pid.isdecimal() and not process_alive(int(pid)):
+            shutil.rmtree(place, ignore_errors=True)
+
+
 def known_positives(examples: Sequence[TrainingExample]) -> dict[str, list[str]]:
     """`query_hash` of each query -> all texts that answer it."""
     found: dict[str, list[str]] = {}
@@ -100,8 +113,9 @@ def known_positives(examples: Sequence[TrainingExample]) -> dict[str, list[str]]
 def _snapshot(data: Workspace, folder: Path, progress: Progress) -> Iterator[Snapshot]:
     """The corpus's texts in a file that lasts as long as the mining."""
     folder.mkdir(parents=True, exist_ok=True)
+    _clear_dead(folder)
     with (
-        tempfile.TemporaryDirectory(dir=folder, prefix="corpus-") as temporary,
+        tempfile.TemporaryDirectory(dir=folder, prefix=f"{_CORPUS}{os.getpid()}-") as temporary,
         documents_of(data) as source,
     ):
         total = source.count()
