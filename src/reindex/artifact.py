@@ -13,18 +13,20 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from reindex.errors import ArtifactError
 from reindex.records import Vector
 
-FORMAT = 1
+FORMAT = 2
+"""What this release reads. An artifact that needs no more is written as the first format."""
 MANIFEST_NAME = "manifest.json"
 TOKENIZER_NAME = "tokenizer.json"
 
-Pooling = Literal["mean", "cls", "lasttoken"]
+POOLINGS = ("mean", "cls", "lasttoken", "max", "weightedmean", "mean_sqrt_len_tokens")
+"""How token vectors become one; joined by ``+``, several are concatenated."""
 
 FOLDER_LAYOUT: Mapping[str, str] = {
     "manifest.json": "what this folder is; written last, so a folder without it is not an artifact",
@@ -85,14 +87,16 @@ class Manifest:
     """What ``manifest.json`` says: all that is needed to embed a text as this version does.
 
     ``prefix_dim`` is the first-stage dimension that export chose; ``certified`` holds the pairs of
-    graph names whose vectors may be compared; ``files`` the sha256 of every other file.
+    graph names whose vectors may be compared; ``files`` the sha256 of every other file. ``head``
+    names the folders of dense layers behind the pooling, ``skipped`` the tokens of query and
+    document prompt that the pooling leaves out.
     """
 
     base: str
     dim: int
     matryoshka_dims: tuple[int, ...]
     prefix_dim: int
-    pooling: Pooling
+    pooling: str
     normalize: bool
     query_prompt: str
     document_prompt: str
@@ -108,7 +112,15 @@ class Manifest:
     heads: int = 1
     created: str = ""
     libraries: Mapping[str, str] = field(default_factory=dict)
-    format: int = FORMAT
+    head: tuple[str, ...] = ()
+    skipped: tuple[int, int] = (0, 0)
+    format: int = 1
+
+    @property
+    def needed_format(self) -> int:
+        """The lowest format that says what this does; a release that reads less must refuse it."""
+        plain = self.pooling in POOLINGS[:3] and not self.head and not any(self.skipped)
+        return 1 if plain else 2
 
     def encoding(self, graph: str = "int8") -> str:
         """The sha256 that names the vectors of ``graph``. Raises ArtifactError without it."""
@@ -154,19 +166,22 @@ def compute_space(
     prompts: tuple[str, str],
     max_length: int,
     dims: Sequence[int],
+    skipped: tuple[int, int] = (0, 0),
 ) -> str:
     """The sha256 over all that decides where a text lies; vectors of one space compare.
 
     Args:
-        weights: sha256 of the checkpoint's tensors and architecture.
+        weights: sha256 of the checkpoint's tensors and architecture, dense layers included.
         tokenizer: `tokenizer_hash` of its ``tokenizer.json``.
         pooling: how token vectors become one.
         normalize: whether vectors are brought to unit length.
         prompts: what is put before queries and before documents.
         max_length: tokens per text.
         dims: the Matryoshka dimensions, the full one first.
+        skipped: tokens of both prompts that the pooling leaves out.
     """
     facts = [weights, tokenizer, pooling, normalize, list(prompts), max_length, list(dims)]
+    facts += [list(skipped)] if any(skipped) else []  # spaces of other models stay what they are
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -270,14 +285,16 @@ def _parse(file: Path, raw: dict[str, Any]) -> Manifest:
         known["probes"] = Probes(**{**probes, "texts": tuple(probes["texts"])})
         known["matryoshka_dims"] = tuple(known["matryoshka_dims"])
         known["certified"] = tuple((one, other) for one, other in known.get("certified", ()))
-        manifest = Manifest(**known)
+        known["head"] = tuple(known.get("head", ()))
+        query, document = known.get("skipped", (0, 0))
+        manifest = Manifest(**known | {"skipped": (query, document)})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(
             f"{file} is malformed ({type(error).__name__}: {error}). Export the version again."
         ) from None
-    if manifest.pooling not in get_args(Pooling):
+    if not set(manifest.pooling.split("+")) <= set(POOLINGS):
         raise ArtifactError(
-            f"{file}: expected pooling {', '.join(get_args(Pooling))}, found '{manifest.pooling}'."
+            f"{file}: expected pooling {', '.join(POOLINGS)}, found '{manifest.pooling}'."
         )
     return manifest
 
@@ -302,6 +319,7 @@ def space_of(manifest: Manifest) -> str:
         prompts=(manifest.query_prompt, manifest.document_prompt),
         max_length=manifest.max_length,
         dims=manifest.matryoshka_dims,
+        skipped=manifest.skipped,
     )
 
 

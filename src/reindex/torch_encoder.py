@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import queue
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ import numpy as np
 from reindex.artifact import TOKENIZER_NAME, Manifest, load_manifest, torch_encoding, verify_files
 from reindex.encoder import OTHER_HOST_COSINE
 from reindex.encoder.batching import pad, token_batches
-from reindex.encoder.runtime import TextTokenizer
+from reindex.encoder.pooling import Head
+from reindex.encoder.runtime import TextTokenizer, unit
 from reindex.errors import ArtifactError, ConfigError, MissingExtra, ProbeMismatch
 from reindex.export.model import load_checkpoint
 from reindex.records import Vector
@@ -96,6 +97,7 @@ class TorchEncoder:
         self.token_budget = token_budget
         self.batch_size = DOCUMENTS
         self._tokenise = TextTokenizer(folder / TOKENIZER_NAME, self.manifest.max_length)
+        self._head = Head(folder, self.manifest)
         self._devices = [
             _Device(model.transformer, name, self.dtype, self.manifest) for name in devices
         ]
@@ -118,13 +120,13 @@ class TorchEncoder:
 
     def encode_documents(self, texts: Sequence[str]) -> Vector:
         """``(n, dim)`` float32, unit length, in the order given; the document prompt is added."""
-        return self._encode(self.manifest.document_prompt, texts)
+        return self._encode(self.manifest.document_prompt, texts, self.manifest.skipped[1])
 
     def encode_queries(self, texts: Sequence[str]) -> Vector:
         """As documents, with the query prompt. Searches use the int8 graph instead."""
-        return self._encode(self.manifest.query_prompt, texts)
+        return self._encode(self.manifest.query_prompt, texts, self.manifest.skipped[0])
 
-    def _encode(self, prompt: str, texts: Sequence[str]) -> Vector:
+    def _encode(self, prompt: str, texts: Sequence[str], skipped: int) -> Vector:
         out = np.empty((len(texts), self.dim), np.float32)
         free: queue.SimpleQueue[_Device] = queue.SimpleQueue()
         for device in self._devices:
@@ -133,7 +135,10 @@ class TorchEncoder:
         def embed(tokens: list[list[int]], rows: list[int], start: int) -> None:
             device = free.get()
             try:
-                out[[start + row for row in rows]] = device.embed([tokens[row] for row in rows])
+                pooled = device.embed([tokens[row] for row in rows], skipped)
+                if self.manifest.head:
+                    pooled = np.stack([self._head(vector) for vector in pooled])
+                out[[start + row for row in rows]] = unit(pooled)
             finally:
                 free.put(device)
 
@@ -184,29 +189,31 @@ class _Device:
         self._model = copy.deepcopy(transformer).to(name, getattr(torch, dtype)).eval()
         self._padding = int(transformer.config.pad_token_id or 0)
 
-    def embed(self, tokens: list[list[int]]) -> Vector:
-        """Texts of similar length -> ``(n, dim)`` unit vectors; halved where memory is short."""
+    def embed(self, tokens: list[list[int]], skipped: int) -> Vector:
+        """Texts of similar length -> pooled, ``(n, dim)``; halved where memory is short."""
         import torch
 
         try:
-            return self._run(tokens)
+            return self._run(tokens, skipped)
         except torch.OutOfMemoryError:
             if len(tokens) == 1:
                 raise
         if self._name.startswith("cuda"):
             torch.cuda.empty_cache()
         middle = len(tokens) // 2
-        return np.concatenate([self.embed(tokens[:middle]), self.embed(tokens[middle:])])
+        return np.concatenate(
+            [self.embed(part, skipped) for part in (tokens[:middle], tokens[middle:])]
+        )
 
-    def _run(self, tokens: list[list[int]]) -> Vector:
+    def _run(self, tokens: list[list[int]], skipped: int) -> Vector:
         import torch
 
         ids, mask = (self._put(array) for array in pad(tokens, self._padding, self._longest))
         with torch.inference_mode():
             hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
-            pooled = self._pool(hidden, mask)
-            unit = torch.nn.functional.normalize(pooled, dim=1)
-            found: Vector = unit.cpu().numpy()
+            modes = self._pooling.split("+")
+            pooled = [_POOLING[mode](hidden, mask, skipped) for mode in modes]
+            found: Vector = torch.cat(pooled, dim=1).cpu().numpy()
         return found
 
     def _put(self, array: NDArray[np.int64]) -> Any:
@@ -214,11 +221,37 @@ class _Device:
 
         return torch.from_numpy(array).to(self._name, non_blocking=True)
 
-    def _pool(self, hidden: Any, mask: Any) -> Any:
-        """``(n, tokens, dim)`` -> ``(n, dim)``, as the artifact pools; padding is on the right."""
-        if self._pooling == "cls":
-            return hidden[:, 0]
-        lengths = mask.sum(dim=1)
-        if self._pooling == "lasttoken":
-            return hidden[range(len(hidden)), lengths - 1]
-        return (hidden * mask[:, :, None]).sum(dim=1) / lengths[:, None]
+
+def _counted(mask: Any, skipped: int) -> Any:
+    """The tokens that are pooled, ``(n, tokens, 1)``; padding is on the right.
+
+    The prompt is left out, but of a text that holds nothing else its last token stays.
+    """
+    counted = mask.clone()
+    rows = range(len(mask))
+    counted[:, :skipped] = 0
+    counted[rows, mask.sum(dim=1) - 1] = 1
+    return counted[:, :, None]
+
+
+def _average(hidden: Any, weights: Any, power: float = 1.0) -> Any:
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1) ** power
+
+
+_POOLING: dict[str, Callable[[Any, Any, int], Any]] = {
+    "mean": lambda hidden, mask, skipped: _average(hidden, _counted(mask, skipped)),
+    "cls": lambda hidden, mask, skipped: hidden[
+        range(len(hidden)), _counted(mask, skipped)[:, :, 0].argmax(dim=1)
+    ],
+    "lasttoken": lambda hidden, mask, _: hidden[range(len(hidden)), mask.sum(dim=1) - 1],
+    "max": lambda hidden, mask, skipped: hidden.masked_fill(
+        _counted(mask, skipped) == 0, float("-inf")
+    ).amax(dim=1),
+    "weightedmean": lambda hidden, mask, skipped: _average(
+        hidden, _counted(mask, skipped) * mask.cumsum(dim=1)[:, :, None]
+    ),
+    "mean_sqrt_len_tokens": lambda hidden, mask, skipped: _average(
+        hidden, _counted(mask, skipped), 0.5
+    ),
+}
+"""`reindex.encoder.pooling`, for padded batches of ``(n, tokens, width)``."""

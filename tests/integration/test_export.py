@@ -235,12 +235,6 @@ def test_a_recipe_that_does_not_fit_the_model(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_pooling_that_the_encoder_lacks_is_refused(tmp_path: Path) -> None:
-    checkpoint = make_tiny_checkpoint(tmp_path / "checkpoint", pooling="max")
-    with pytest.raises(ArtifactError, match="found max"):
-        export_checkpoint(checkpoint, tmp_path / "a", settings=LOOSE, **recipe())
-
-
 def test_a_module_that_the_encoder_lacks_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer, models
 

@@ -77,11 +77,11 @@ def test_a_batch_that_does_not_fit_is_halved(
     expected = encoder.encode_documents(TEXTS)
     real, sizes = torch_encoder._Device._run, []
 
-    def short(device: object, tokens: list[list[int]]) -> np.ndarray:
+    def short(device: object, tokens: list[list[int]], skipped: int) -> np.ndarray:
         if len(tokens) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         sizes.append(len(tokens))
-        return real(device, tokens)  # type: ignore[arg-type]
+        return real(device, tokens, skipped)  # type: ignore[arg-type]
 
     monkeypatch.setattr(torch_encoder._Device, "_run", short)
     np.testing.assert_allclose(encoder.encode_documents(TEXTS), expected, atol=1e-5)
@@ -105,7 +105,7 @@ def test_vectors_that_are_not_finite_are_refused(
     monkeypatch.setattr(
         torch_encoder._Device,
         "_run",
-        lambda _, tokens: np.full((len(tokens), 32), np.nan, np.float32),
+        lambda _, tokens, __: np.full((len(tokens), 32), np.nan, np.float32),
     )
     with pytest.raises(ArtifactError, match=r"overflows in float32.*embed\.device"):
         encoder.encode_documents(TEXTS)
@@ -123,7 +123,9 @@ def test_probes_are_compared(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        torch_encoder._Device, "_run", lambda _, tokens: np.eye(32, dtype=np.float32)[: len(tokens)]
+        torch_encoder._Device,
+        "_run",
+        lambda _, tokens, __: np.eye(32, dtype=np.float32)[: len(tokens)],
     )
     with pytest.raises(ProbeMismatch, match="computes other vectors"):
         TorchEncoder(tiny_artifact, checkpoint, devices=("cpu",))

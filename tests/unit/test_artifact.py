@@ -137,8 +137,8 @@ def test_a_malformed_manifest_is_an_artifact_error(tmp_path: Path, content: str)
 
 
 def test_a_newer_format_is_refused_and_not_guessed_at(folder: Path) -> None:
-    edit(folder, format=2)
-    with pytest.raises(ArtifactError, match=r"format 2.*reads up to 1.*Upgrade"):
+    edit(folder, format=3)
+    with pytest.raises(ArtifactError, match=r"format 3.*reads up to 2.*Upgrade"):
         load_manifest(folder)
 
 
@@ -165,8 +165,8 @@ def test_an_edit_that_moves_texts_does_not_add_up_to_the_space(
 
 
 def test_an_unknown_pooling_is_refused(folder: Path) -> None:
-    edit(folder, pooling="max")
-    with pytest.raises(ArtifactError, match="found 'max'"):
+    edit(folder, pooling="attention")
+    with pytest.raises(ArtifactError, match="found 'attention'"):
         load_manifest(folder)
 
 

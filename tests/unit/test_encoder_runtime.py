@@ -6,17 +6,25 @@ import numpy as np
 import pytest
 
 from reindex.encoder import truncate
-from reindex.encoder.runtime import POOLING, MemoryBudget, available_cores, cpu_name, unit
+from reindex.encoder.pooling import pool
+from reindex.encoder.runtime import MemoryBudget, available_cores, cpu_name, unit
 from reindex.encoder.tuning import faster
 
 TOKENS = np.array([[1, 0], [0, 1], [0, 3]], dtype=np.float32)
 
 
 @pytest.mark.parametrize(
-    ("pooling", "expected"), [("mean", [1 / 3, 4 / 3]), ("cls", [1, 0]), ("lasttoken", [0, 3])]
-)
-def test_pooling(pooling: str, expected: list[float]) -> None:
-    np.testing.assert_allclose(POOLING[pooling](TOKENS), np.array(expected), rtol=1e-6)
+    ("pooling", "first", "expected"),
+    [
+        ("mean", 0, [1 / 3, 4 / 3]), ("cls", 0, [1, 0]), ("lasttoken", 0, [0, 3]),
+        ("max", 0, [1, 3]), ("weightedmean", 0, [1 / 6, 11 / 6]),
+        ("mean_sqrt_len_tokens", 0, [1 / 3**0.5, 4 / 3**0.5]), ("cls+max", 0, [1, 0, 1, 3]),
+        ("mean", 1, [0, 2]), ("cls", 1, [0, 1]), ("lasttoken", 2, [0, 3]),
+        ("weightedmean", 1, [0, 11 / 5]), ("mean", 7, [0, 3]),
+    ],
+)  # fmt: skip
+def test_pooling(pooling: str, first: int, expected: list[float]) -> None:
+    np.testing.assert_allclose(pool(TOKENS, pooling, first), np.array(expected), rtol=1e-6)
 
 
 def test_unit_keeps_the_direction_and_zero() -> None:

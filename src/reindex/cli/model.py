@@ -164,8 +164,10 @@ def show_trained(trained: Trained, *, as_json: bool) -> None:
             "To train another: --again"
         )
         return
-    for item in version.recipe["lineage"]["objectives"]:
+    lineage = trained.result.lineage
+    for item in lineage["objectives"]:
         click.echo(f"{item['rows']:,} {item['kind']}: loss {item['loss']} ({item['reason']})")
+    click.echo(f"Pooling: {lineage['pooling']}; batches padded on the {lineage['padding_side']}.")
     before, after = version.metrics["before"], version.metrics["after"]
     rows = [[name, f"{before[name]:.4f}", f"{after[name]:.4f}"] for name in after if name in before]
     table(["dev metric", "base", version.name], rows, title=f"{version.name} from {version.base}")
@@ -205,6 +207,7 @@ _RANKINGS = ("recall_by_dim", "rescored_by_dim")
 
 def _figures(report: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """What people want to see; the hashes are in --json."""
+    yield "pooling", report.get("pooling", "")
     yield from report.get("parity", {}).items()
     for name in _RANKINGS:
         by_dim = report.get(name, {})

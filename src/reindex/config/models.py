@@ -5,12 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from reindex.artifact import POOLINGS
 from reindex.config.section import Positive, Section, Share
 from reindex.config.training_data import ClickSettings, DataSettings
 from reindex.config.training_losses import AveragingSettings, LoraSettings, LossName
 from reindex.config.training_negatives import NegativeSettings
+
+
+def _pooling(value: str) -> str:
+    modes = value.split("+")
+    if not set(modes) <= set(POOLINGS) or len(set(modes)) < len(modes):
+        raise ValueError(f"expected some of {', '.join(POOLINGS)}, joined by +; found {value!r}")
+    return value
 
 
 class TrainSettings(Section):
@@ -53,6 +61,11 @@ class TrainSettings(Section):
         None,
         description="Of the model's layers in training steps. 0 costs about a third less time on a "
         "CPU. Unset: the base's own.",
+    )
+    pooling: Annotated[str, AfterValidator(_pooling)] | None = Field(
+        None,
+        description="How token vectors become one: mean, cls, lasttoken, max, weightedmean, or "
+        "several joined by +. Unset: the base model's own; of a decoder without one: lasttoken.",
     )
     query_prompt: str = Field("", description="Put before every query.")
     document_prompt: str = Field("", description="Put before every document.")

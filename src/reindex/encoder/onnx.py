@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from reindex.artifact import TOKENIZER_NAME, Manifest, load_manifest, verify_files
+from reindex.encoder.pooling import Head, pool
 from reindex.encoder.runtime import (
     INPUTS,
     OUTPUT,
-    POOLING,
     MemoryBudget,
     TextTokenizer,
     available_cores,
@@ -89,6 +89,7 @@ class OnnxEncoder:
         if verify:
             verify_files(folder, self.manifest, [graph])
         self._tokenise = TextTokenizer(folder / TOKENIZER_NAME, self.manifest.max_length)
+        self._head = Head(folder, self.manifest)
         self._pool_lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._admit = _admission(self.manifest, self.threads)
@@ -118,11 +119,11 @@ class OnnxEncoder:
 
     def encode_documents(self, texts: Sequence[str]) -> Vector:
         """``(n, dim)`` float32, unit length, in the order given; the document prompt is added."""
-        return self._encode(self.manifest.document_prompt, texts)
+        return self._encode(self.manifest.document_prompt, texts, self.manifest.skipped[1])
 
     def encode_queries(self, texts: Sequence[str]) -> Vector:
         """``(n, dim)`` float32, unit length, in the order given; the query prompt is added."""
-        return self._encode(self.manifest.query_prompt, texts)
+        return self._encode(self.manifest.query_prompt, texts, self.manifest.skipped[0])
 
     def count_tokens(self, texts: Sequence[str], *, queries: bool) -> list[int]:
         """Tokens that are embedded of each text: prompt and special ones included, cut as set."""
@@ -178,33 +179,36 @@ class OnnxEncoder:
     ) -> None:
         self.close()
 
-    def _encode(self, prompt: str, texts: Sequence[str]) -> Vector:
+    def _encode(self, prompt: str, texts: Sequence[str], skipped: int) -> Vector:
         out = np.empty((len(texts), self.dim), dtype=np.float32)
         tokens = self._tokenise([prompt + text for text in texts])
         # The longest first, so that no caller is left alone with a long one at the end.
         order = iter(sorted(range(len(tokens)), key=lambda index: -len(tokens[index])))
         callers = min(self.callers, len(tokens))
         if callers <= 1:
-            self._work(order, tokens, out)
+            self._work(order, tokens, out, skipped)
             return out
         with self._pool_lock:
             self._pool = self._pool or ThreadPoolExecutor(self.threads, "encode")
-            futures = [self._pool.submit(self._work, order, tokens, out) for _ in range(callers)]
+            work = (order, tokens, out, skipped)
+            futures = [self._pool.submit(self._work, *work) for _ in range(callers)]
         for future in futures:
             future.result()
         return out
 
-    def _work(self, order: Iterator[int], tokens: list[list[int]], out: Vector) -> None:
+    def _work(
+        self, order: Iterator[int], tokens: list[list[int]], out: Vector, skipped: int
+    ) -> None:
         """Embed text after text; all callers pull from one iterator, whose ``next`` is atomic."""
         for index in order:
-            out[index] = self._embed(tokens[index])
+            out[index] = self._embed(tokens[index], skipped)
 
-    def _embed(self, ids: list[int]) -> Vector:
-        """One text, alone and unpadded -> ``(dim,)``."""
+    def _embed(self, ids: list[int], skipped: int) -> Vector:
+        """One text, alone and unpadded -> ``(dim,)``; ``skipped`` tokens are not pooled."""
         feed = {name: INPUTS[name](ids) for name in self._inputs}
         with self._admit(len(ids)):
             hidden = self._session.run([OUTPUT], feed)[0][0]
-        return unit(POOLING[self.manifest.pooling](hidden))
+        return unit(self._head(pool(hidden, self.manifest.pooling, skipped)))
 
 
 def _admission(manifest: Manifest, callers: int) -> Callable[[int], AbstractContextManager[None]]:

@@ -29,13 +29,6 @@ INPUTS: dict[str, Callable[[list[int]], NDArray[np.int64]]] = {
 }
 """What a graph may ask for, for one text without padding."""
 
-POOLING: dict[str, Callable[[Vector], Vector]] = {
-    "mean": lambda hidden: hidden.mean(axis=0, dtype=np.float32),
-    "cls": lambda hidden: hidden[0],
-    "lasttoken": lambda hidden: hidden[-1],
-}
-"""Token vectors of one text, ``(tokens, dim)`` without padding, -> one vector ``(dim,)``."""
-
 _ISA_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 _CHARACTERS_PER_TOKEN = 6
 _OVERFLOW_MARGIN = 8

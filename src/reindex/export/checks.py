@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reindex.encoder import SAME_HOST_TOLERANCE, truncate
-from reindex.encoder.runtime import OUTPUT, POOLING, open_session, unit
+from reindex.encoder.pooling import Head, pool
+from reindex.encoder.runtime import OUTPUT, open_session, unit
 from reindex.errors import ParityError
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def parity_figures(
     The figures by name; the recalls are empty where no query is judged.
     """
     head = sample.documents[:TORCH_DOCUMENTS]
-    torch_docs = checkpoint.encode([int8.manifest.document_prompt + text for text in head])
+    torch_docs = checkpoint.encode(head, int8.manifest.document_prompt)
     int8_docs = int8.encode_documents(sample.documents)
     fp32_docs = fp32.encode_documents(head[:FP32_TEXTS])
     fp32_cosine = (fp32_docs * torch_docs[:FP32_TEXTS]).sum(axis=1)
@@ -141,7 +142,7 @@ def _ranking_figures(
         return {}
     prompt = int8.manifest.query_prompt
     relevant = [sample.relevant[i] for i in kept]
-    torch_queries = checkpoint.encode([prompt + sample.queries[i] for i in kept])
+    torch_queries = checkpoint.encode([sample.queries[i] for i in kept], prompt)
     torch_top = _top(torch_queries, torch_docs)
     int8_top = _top(int8_queries[kept], int8_docs[: len(torch_docs)])
     return {
@@ -242,5 +243,6 @@ def _padded_batch(checkpoint: Checkpoint, encoder: OnnxEncoder, texts: list[str]
     session = open_session(encoder.file)
     names = [item.name for item in session.get_inputs()]
     hidden = session.run([OUTPUT], {name: feed[name].astype(np.int64) for name in names})[0]
-    pool = POOLING[encoder.manifest.pooling]
-    return np.stack([unit(pool(row[kept == 1])) for row, kept in zip(hidden, mask, strict=True)])
+    behind, skipped = Head(encoder.folder, encoder.manifest), encoder.manifest.skipped[1]
+    rows = (row[kept == 1] for row, kept in zip(hidden, mask, strict=True))
+    return np.stack([unit(behind(pool(row, encoder.manifest.pooling, skipped))) for row in rows])

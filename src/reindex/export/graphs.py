@@ -21,12 +21,13 @@ _POOLING_KEYS = {
     "mean": "pooling_mode_mean_tokens",
     "cls": "pooling_mode_cls_token",
     "lasttoken": "pooling_mode_lasttoken",
+    "max": "pooling_mode_max_tokens",
+    "weightedmean": "pooling_mode_weightedmean_tokens",
+    "mean_sqrt_len_tokens": "pooling_mode_mean_sqrt_len_tokens",
 }
-_MODULES = (
-    ("", "Transformer"),
-    ("1_Pooling", "Pooling"),
-    ("2_Normalize", "Normalize"),
-)
+
+
+_BATCH = {0: "batch_size", 1: "sequence_length"}
 
 
 def write_graphs(checkpoint: Checkpoint, folder: Path) -> dict[str, Graph]:
@@ -60,6 +61,7 @@ def _export_fp32(checkpoint: Checkpoint, folder: Path, target: Path) -> None:
             task="feature-extraction",
             do_validation=False,  # parity is judged on real texts afterwards, and raises
             no_post_process=True,
+            **_known_to_optimum(checkpoint.transformer),
         )
     except ImportError:
         raise
@@ -72,6 +74,19 @@ def _export_fp32(checkpoint: Checkpoint, folder: Path, target: Path) -> None:
     for file in scratch.glob("model.onnx*"):
         shutil.move(file, target.parent / file.name)
     shutil.rmtree(scratch)
+
+
+def _known_to_optimum(transformer: Any) -> dict[str, Any]:
+    """What optimum has to be told: it knows T5's encoder alone only as a part of diffusers."""
+    if type(transformer).__name__ not in ("T5EncoderModel", "MT5EncoderModel"):
+        return {}
+    from optimum.exporters.onnx.model_configs import BertOnnxConfig
+
+    class Encoder(BertOnnxConfig):  # type: ignore[misc]
+        inputs = property(lambda _: dict.fromkeys(("input_ids", "attention_mask"), _BATCH))
+
+    config = Encoder(transformer.config, task="feature-extraction")
+    return {"custom_onnx_configs": {"model": config}}
 
 
 def _quantize(source: Path, target: Path, architecture: Any) -> None:
@@ -169,19 +184,26 @@ def write_configs(checkpoint: Checkpoint, folder: Path, prompts: tuple[str, str]
     checkpoint.transformer.config.save_pretrained(folder)
     checkpoint.tokenizer.save_pretrained(folder)
     _fix_lengths(folder, checkpoint.max_length)
-    pooling = {"word_embedding_dimension": checkpoint.dim} | {
-        key: mode == checkpoint.pooling for mode, key in _POOLING_KEYS.items()
-    }
+    head = head_folders(checkpoint)
+    for name, layer in zip(head, checkpoint.dense, strict=True):
+        (folder / name).mkdir()
+        layer.save(str(folder / name))
+    modules = ["", "1_Pooling", *head, f"{len(head) + 2}_Normalize"]
     contents: Mapping[str, Any] = {
         "modules.json": [
-            {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
-            for i, (path, kind) in enumerate(_MODULES)
+            {
+                "idx": i,
+                "name": str(i),
+                "path": path,
+                "type": f"sentence_transformers.models.{path.partition('_')[2] or 'Transformer'}",
+            }
+            for i, path in enumerate(modules)
         ],
         "sentence_bert_config.json": {
             "max_seq_length": checkpoint.max_length,
             "do_lower_case": False,
         },
-        "1_Pooling/config.json": pooling,
+        "1_Pooling/config.json": _pooling_config(checkpoint),
         "config_sentence_transformers.json": {
             "prompts": dict(zip(("query", "document"), prompts, strict=True)),
             "default_prompt_name": None,
@@ -191,7 +213,23 @@ def write_configs(checkpoint: Checkpoint, folder: Path, prompts: tuple[str, str]
     for name, content in contents.items():
         (folder / name).parent.mkdir(exist_ok=True)
         _write_json(folder / name, content)
-    (folder / "2_Normalize").mkdir()
+    (folder / modules[-1]).mkdir()
+
+
+def head_folders(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Where the dense layers lie, in sentence-transformers' way of naming."""
+    return tuple(f"{place}_Dense" for place, _ in enumerate(checkpoint.dense, 2))
+
+
+def _pooling_config(checkpoint: Checkpoint) -> dict[str, Any]:
+    modes = checkpoint.pooling.split("+")
+    config: dict[str, Any] = {
+        "word_embedding_dimension": int(checkpoint.transformer.config.hidden_size),
+        **{key: mode in modes for mode, key in _POOLING_KEYS.items()},
+    }
+    if len(modes) > 1:  # the flags cannot say in which order
+        config["pooling_mode"] = modes
+    return config if checkpoint.include_prompt else config | {"include_prompt": False}
 
 
 def _fix_lengths(folder: Path, max_length: int) -> None:
@@ -212,7 +250,7 @@ def _fix_lengths(folder: Path, max_length: int) -> None:
     _write_json(config_file, config | {"model_max_length": max_length})
     tokenizer = json.loads(tokenizer_file.read_text("utf-8"))
     truncation = tokenizer["truncation"] or {
-        "direction": config.get("truncation_side", "right"),
+        "direction": str(config.get("truncation_side", "right")).capitalize(),
         "strategy": "LongestFirst",
         "stride": 0,
     }

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reindex.artifact import Pooling
-from reindex.errors import ArtifactError, MissingExtra, ModelError
+from reindex.artifact import POOLINGS
+from reindex.encoder.pooling import ACTIVATIONS
+from reindex.errors import ArtifactError, MissingExtra, ModelError, ReindexError
+from reindex.training.architecture import pooling_of, positions, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,11 +39,12 @@ class Checkpoint:
     """A sentence-transformers model on the CPU, and what the manifest needs to know of it."""
 
     model: Any
-    pooling: Pooling
+    pooling: str
     dim: int
     heads: int
     max_length: int
     weights: str
+    include_prompt: bool = True
 
     @property
     def transformer(self) -> Any:
@@ -53,12 +56,34 @@ class Checkpoint:
         """The transformers tokenizer."""
         return self.model.tokenizer
 
-    def encode(self, texts: Sequence[str]) -> Vector:
+    @property
+    def dense(self) -> tuple[Any, ...]:
+        """The dense layers behind the pooling."""
+        return tuple(module for module in self.model if type(module).__name__ == "Dense")
+
+    def encode(self, texts: Sequence[str], prompt: str = "") -> Vector:
         """``(n, dim)`` float32 unit vectors by torch: what the exported graphs must agree with."""
         vectors: Vector = self.model.encode(
-            list(texts), normalize_embeddings=True, prompt="", show_progress_bar=False
+            list(texts), normalize_embeddings=True, prompt=prompt, show_progress_bar=False
         )
         return vectors.astype(np.float32)
+
+    def skipped(self, prompt: str) -> int:
+        """Tokens of ``prompt`` that the pooling leaves out: none, unless the model asks for it.
+
+        Counted as sentence-transformers does: without a special token at the end.
+        """
+        if self.include_prompt or not prompt:
+            return 0
+        ids, longer = self.tokenizer([prompt, f"{prompt}a"])["input_ids"]
+        skipped = len(ids) - (bool(ids) and ids[-1] in self.tokenizer.all_special_ids)
+        if not skipped < min(len(longer), self.max_length):
+            raise ArtifactError(
+                f"The pooling leaves out the {skipped} tokens of the prompt {prompt!r}, and "
+                f"nothing is left of a short text: {len(longer)} tokens with the prompt, at most "
+                f"{self.max_length}. Let the prompt end without a space, or shorten it."
+            )
+        return skipped
 
 
 def load_checkpoint(folder: Path, *, max_length: int | None) -> Checkpoint:
@@ -79,16 +104,21 @@ def load_checkpoint(folder: Path, *, max_length: int | None) -> Checkpoint:
             "Train a version first, or pass the folder of a sentence-transformers model."
         )
     model = _load(folder)
-    pooling = _pooling_of(folder, model)
+    _check_modules(folder, model)
     transformer = model[0].auto_model
     model.max_seq_length = _max_length(folder, model, max_length)
     return Checkpoint(
         model=model,
-        pooling=pooling,
-        dim=int(transformer.config.hidden_size),
+        pooling=pooling_of(model),
+        dim=int(
+            model[
+                -1 if hasattr(model[-1], "get_embedding_dimension") else -2
+            ].get_embedding_dimension()
+        ),
         heads=int(getattr(transformer.config, "num_attention_heads", 1)),
         max_length=int(model.max_seq_length),
-        weights=_hash_weights(transformer),
+        weights=_hash_weights(model),
+        include_prompt=getattr(model[1], "include_prompt", True),
     )
 
 
@@ -100,54 +130,72 @@ def _load(folder: Path) -> Any:
     try:
         with quiet():
             model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+            prepare(model.eval().float(), name=str(folder), plain=not _has_modules(folder))
+    except ReindexError:
+        raise
     except Exception as error:  # whatever transformers, safetensors or tokenizers raise
         raise ModelError(
             f"{folder} cannot be loaded as a sentence-transformers model "
             f"({type(error).__name__}: {error})."
         ) from error
-    return model.eval().float()
+    return model
 
 
-def _pooling_of(folder: Path, model: Any) -> Pooling:
-    """The pooling, if the model is transformer -> pooling -> (normalisation) and no more."""
+def _has_modules(folder: Path) -> bool:
+    return (folder / "modules.json").is_file()
+
+
+def _check_modules(folder: Path, model: Any) -> None:
+    """Raises ArtifactError unless it is transformer -> pooling (-> dense …) (-> normalisation)."""
     names = [type(module).__name__ for module in model]
-    if names not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+    behind = names[2:-1] if names[-1] == "Normalize" else names[2:]
+    if names[:2] != ["Transformer", "Pooling"] or set(behind) - {"Dense"}:
         raise ArtifactError(
-            f"{folder}: expected the modules Transformer, Pooling and, maybe, Normalize; found "
-            f"{', '.join(names)}. Only such models can be exported."
+            f"{folder}: expected the modules Transformer, Pooling and, maybe, Dense and Normalize; "
+            f"found {', '.join(names)}. Only such models can be exported."
         )
-    mode = model[1].pooling_mode
-    if mode not in get_args(Pooling):
-        raise ArtifactError(
-            f"{folder}: expected pooling {', '.join(get_args(Pooling))}; found {mode}."
-        )
-    if getattr(model[0], "do_lower_case", False) or not getattr(model[1], "include_prompt", True):
-        raise ArtifactError(
-            f"{folder}: lower-casing outside the tokenizer and prompts left out of the pooling "
-            "cannot be exported. Use a model without them."
-        )
-    pooling: Pooling = mode
-    return pooling
+    pooling = pooling_of(model)
+    if not set(pooling.split("+")) <= set(POOLINGS):
+        raise ArtifactError(f"{folder}: expected pooling {', '.join(POOLINGS)}; found {pooling}.")
+    for layer in model:
+        activation = getattr(layer, "activation_function", None)
+        kind = f"{type(activation).__module__}.{type(activation).__name__}"
+        if activation is not None and kind not in ACTIVATIONS:
+            raise ArtifactError(
+                f"{folder}: expected a dense layer with one of {', '.join(ACTIVATIONS)}; found "
+                f"{kind}, which the encoder lacks."
+            )
 
 
 def _max_length(folder: Path, model: Any, asked: int | None) -> int:
-    limit = getattr(model[0].auto_model.config, "max_position_embeddings", None)
+    limit = positions(model)
     if asked is not None and limit is not None and asked > limit:
         raise ArtifactError(
             f"{folder}: max_length {asked} was asked for, but the model has {limit} positions."
         )
-    return asked or min(model.max_seq_length or LONGEST_DEFAULT, LONGEST_DEFAULT)
+    return asked or min(
+        model.max_seq_length or LONGEST_DEFAULT, limit or LONGEST_DEFAULT, LONGEST_DEFAULT
+    )
 
 
-def _hash_weights(transformer: Any) -> str:
+def _hash_weights(model: Any) -> str:
     """sha256 over the tensors (sorted by name) and the facts of the architecture beside them."""
+    transformer = model[0].auto_model
     digest = hashlib.sha256()
-    for name, tensor in sorted(transformer.named_parameters()):
-        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    _add_tensors(digest, transformer)
     facts = [(key, getattr(transformer.config, key, None)) for key in _ARCHITECTURE]
     digest.update(repr(facts).encode())
+    for layer in model:
+        if type(layer).__name__ == "Dense":
+            _add_tensors(digest, layer)
+            digest.update(type(layer.activation_function).__name__.encode())
     return digest.hexdigest()
+
+
+def _add_tensors(digest: Any, module: Any) -> None:
+    for name, tensor in sorted(module.named_parameters()):
+        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().contiguous().numpy().tobytes())
 
 
 @contextmanager

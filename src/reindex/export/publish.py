@@ -41,7 +41,7 @@ from reindex.export.checks import (
     parity_figures,
     raise_out_of_tolerance,
 )
-from reindex.export.graphs import hash_configs, write_configs, write_graphs
+from reindex.export.graphs import hash_configs, head_folders, write_configs, write_graphs
 from reindex.export.model import Checkpoint, load_checkpoint
 from reindex.protocols import Progress, no_progress
 from reindex.records import Document, Judgements
@@ -90,6 +90,7 @@ class ExportReport:
         return {
             "space": self.manifest.space,
             "encodings": {name: graph.sha256 for name, graph in self.manifest.graphs.items()},
+            "pooling": self.manifest.pooling,
             "parity": self.parity,
             "recall_by_dim": {str(dim): r.alone for dim, r in self.recall_by_dim.items()},
             "rescored_by_dim": {str(dim): r.rescored for dim, r in self.recall_by_dim.items()},
@@ -160,7 +161,8 @@ def _write_files(model: Checkpoint, folder: Path, recipe: Recipe) -> Manifest:
     write_configs(model, folder, prompts)
     dims = _dims(model.dim, recipe["matryoshka_dims"])
     tokenizer = tokenizer_hash(folder / TOKENIZER_NAME)
-    return Manifest(
+    skipped = model.skipped(prompts[0]), model.skipped(prompts[1])
+    manifest = Manifest(
         base=recipe["base"],
         dim=model.dim,
         matryoshka_dims=dims,
@@ -180,6 +182,7 @@ def _write_files(model: Checkpoint, folder: Path, recipe: Recipe) -> Manifest:
             prompts=prompts,
             max_length=model.max_length,
             dims=dims,
+            skipped=skipped,
         ),
         graphs=graphs,
         files=hash_configs(folder),
@@ -187,7 +190,10 @@ def _write_files(model: Checkpoint, folder: Path, recipe: Recipe) -> Manifest:
         heads=model.heads,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         libraries={name: version(name) for name in _LIBRARIES},
+        head=head_folders(model),
+        skipped=skipped,
     )
+    return replace(manifest, format=manifest.needed_format)
 
 
 def _dims(dim: int, asked: Sequence[int] | None) -> tuple[int, ...]:

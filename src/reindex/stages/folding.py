@@ -144,9 +144,9 @@ class _Fold:
 
         def measured(spec: str) -> dict[str, float]:
             prompts = (settings.query_prompt, settings.document_prompt)
-            return evaluate(
-                load_base(spec, max_length=settings.max_length, prompts=prompts), evaluator
-            )
+            length, pooling = settings.max_length, settings.pooling
+            model = load_base(spec, max_length=length, prompts=prompts, pooling=pooling)
+            return evaluate(model, evaluator)
 
         fold = Fold(
             self.number, len(self.left_out), len(dev.queries), measured(base),

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from reindex.config import TrainSettings
 from reindex.registry.ledger import Version
@@ -46,6 +46,7 @@ class BaseRecipe(TypedDict):
     max_length: int | None
     query_prompt: str
     document_prompt: str
+    pooling: NotRequired[str]
 
 
 def adopt_base(workspace: Workspace, base: str, given: BaseRecipe | None = None) -> Version:
@@ -58,6 +59,8 @@ def adopt_base(workspace: Workspace, base: str, given: BaseRecipe | None = None)
         query_prompt=settings.query_prompt,
         document_prompt=settings.document_prompt,
     )
+    if given is None and settings.pooling is not None:
+        how["pooling"] = settings.pooling
     recipe = {"base": base, **how}
     with supervised(workspace, "adopt", None) as job:
         folder = workspace.checkpoint_folder(f"adopting-{os.getpid()}")
@@ -67,6 +70,7 @@ def adopt_base(workspace: Workspace, base: str, given: BaseRecipe | None = None)
             max_length=how["max_length"],
             query_prompt=how["query_prompt"],
             document_prompt=how["document_prompt"],
+            pooling=how.get("pooling"),
         )
         with workspace.registry.transaction():  # no version before its checkpoint is there
             name = workspace.registry.add_version(base=base, kind="base", recipe=recipe).name

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from reindex.errors import ModelError
+from reindex.errors import ModelError, ReindexError
+from reindex.training.architecture import positions, prepare
 from reindex.training.libraries import load, quiet
 
 LONGEST_DEFAULT = 256
@@ -97,6 +99,7 @@ def load_base(
     prompts: tuple[str, str] | None = ("", ""),
     longest: int | None = LONGEST_DEFAULT,
     quantization: Any = None,
+    pooling: str | None = None,
 ) -> Any:
     """Load a sentence-transformers model in float32, never running code from the model's folder.
 
@@ -107,9 +110,12 @@ def load_base(
             the model's own.
         longest: None: as long as the model itself says.
         quantization: of the weights, as transformers takes it.
+        pooling: how token vectors become one; None: the model's own, and for a decoder without
+            one its last token.
 
     Raises:
-        ModelError: it cannot be found, fetched or loaded, or ``max_length`` is more than it takes.
+        ModelError: it cannot be found, fetched or loaded, or ``max_length`` or ``pooling`` does
+            not fit it.
         MissingExtra: the [train] extra is not installed.
     """
     place = resolve_base(base)
@@ -122,6 +128,10 @@ def load_base(
                 local_files_only=Path(place).is_dir(),
                 model_kwargs={"quantization_config": quantization} if quantization else None,
             ).float()
+            plain = not _has_modules(place)
+            prepare(model, name=f"The base model {base!r}", plain=plain, pooling=pooling)
+    except ReindexError:
+        raise
     except Exception as error:  # whatever the hub, transformers, safetensors or tokenizers raise
         verb = "loaded" if Path(place).is_dir() else "fetched"
         raise ModelError(
@@ -136,15 +146,22 @@ def load_base(
 
 
 def _length(base: str, model: Any, asked: int | None, longest: int | None) -> int:
-    config = getattr(getattr(model[0], "auto_model", None), "config", None)
-    limit = getattr(config, "max_position_embeddings", None)
+    limit = positions(model)
     if asked is not None and limit is not None and asked > limit:
         raise ModelError(
             f"max_length = {asked}, but the base model {base!r} takes at most {limit} tokens. "
             "Lower train.max_length, or choose another base."
         )
-    own = int(model.max_seq_length or LONGEST_DEFAULT)
+    own = min(int(model.max_seq_length or LONGEST_DEFAULT), limit or sys.maxsize)
     return asked or (own if longest is None else min(own, longest))
+
+
+def _has_modules(place: str) -> bool:
+    """Whether a folder, or a repository that was just fetched, has sentence-transformers' form."""
+    if Path(place).is_dir():
+        return (Path(place) / "modules.json").is_file()
+    hub = importlib.import_module("huggingface_hub")
+    return isinstance(hub.try_to_load_from_cache(place, "modules.json"), str)
 
 
 def _first_line(error: Exception) -> str:
@@ -170,6 +187,7 @@ def copy_base(
     max_length: int | None = None,
     query_prompt: str = "",
     document_prompt: str = "",
+    pooling: str | None = None,
 ) -> Path:
     """Save a base model as a checkpoint folder, untrained; an existing folder is replaced.
 
@@ -177,5 +195,6 @@ def copy_base(
         ModelError: see `load_base`.
         MissingExtra: the [train] extra is not installed.
     """
-    model = load_base(spec, max_length=max_length, prompts=(query_prompt, document_prompt))
+    prompts = query_prompt, document_prompt
+    model = load_base(spec, max_length=max_length, prompts=prompts, pooling=pooling)
     return save_checkpoint(model, target)

@@ -151,7 +151,8 @@ class PackedForward:
     def __call__(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """``{"sentence_embedding": (n, dim)}`` for tokenised ``features`` of ``(n, tokens)``."""
         mask = features.get("attention_mask")
-        if mask is None or not bool(mask[:, 0].all()):  # padded on the left: leave it alone
+        sides = [] if mask is None else [bool(mask[:, end].all()) for end in (0, -1)]
+        if mask is None or not any(sides):  # no text, or padded in a way of its own
             return self._forward(features, **kwargs)
         import torch
 
@@ -160,13 +161,14 @@ class PackedForward:
         parts = []
         for rows in order.split(self._rows):
             width = int(lengths[rows[-1]])
-            part = {key: _cut(value, mask.shape, rows, width) for key, value in features.items()}
+            columns = slice(width) if sides[0] else slice(-width, None)
+            part = {key: _cut(value, mask.shape, rows, columns) for key, value in features.items()}
             parts.append(self._forward(part, **kwargs)["sentence_embedding"])
         return {"sentence_embedding": torch.cat(parts)[torch.argsort(order)]}
 
 
-def _cut(value: Any, shape: Any, rows: Any, width: int) -> Any:
-    """Rows and first ``width`` tokens of a tokenised column; other values as they are."""
+def _cut(value: Any, shape: Any, rows: Any, columns: slice) -> Any:
+    """Rows and some columns of a tokenised column; other values as they are."""
     if getattr(value, "shape", None) == shape:
-        return value[rows, :width]
+        return value[rows, columns]
     return value

@@ -81,6 +81,7 @@ def fine_tune(
         max_length=settings.max_length,
         prompts=(settings.query_prompt, settings.document_prompt),
         quantization=quantization(settings.lora),
+        pooling=settings.pooling,
     )
     lineage = trace(settings, tasks, held, base, model)
     check_length(settings.training_length, lineage["max_length"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reindex.artifact import default_matryoshka_dims
 from reindex.errors import ModelError
 from reindex.records import text_hash
+from reindex.training.architecture import pooling_of
 from reindex.training.libraries import load, versions
 from reindex.training.losses import is_cached
 from reindex.training.objectives import Task, query_hashes
@@ -23,8 +24,12 @@ _ELSEWHERE = {
 }  # fmt: skip
 """Settings that the data's, the dev set's and the base's hashes stand for."""
 
-_MAY_DIFFER = {"base", "query_hashes", "device", "dtype", "threads", "versions", "hyperparameters"}
-"""What may change while a training is interrupted: place, machine and releases."""
+_MAY_DIFFER = {
+    "base", "query_hashes", "device", "dtype", "threads", "versions", "hyperparameters",
+    "pooling", "padding_side",
+}  # fmt: skip
+"""What may change while a training is interrupted: place, machine and releases; and what follows
+from the base and the settings."""
 
 
 def _dims(settings: TrainSettings, dim: int) -> list[int]:
@@ -59,6 +64,8 @@ def trace(
         "dim": dim,
         "matryoshka_dims": _dims(settings, dim),
         "max_length": int(model.max_seq_length),
+        "pooling": pooling_of(model),
+        "padding_side": model.tokenizer.padding_side,
         "prompts": [settings.query_prompt, settings.document_prompt],
         "device": model.device.type,
         "dtype": "bfloat16" if has_bf16(model.device.type) else "float32",

@@ -129,7 +129,8 @@ class Session:
     def _load(self, spec: str) -> Any:
         """A model with the texts' length and the prompts of this training."""
         length, (query, document) = self.lineage["max_length"], self.lineage["prompts"]
-        return load_base(spec, max_length=length, prompts=(query, document))
+        pooling = None if spec == self.settings.guide else self.settings.pooling
+        return load_base(spec, max_length=length, prompts=(query, document), pooling=pooling)
 
     def _run(self, trainer: Any, conductor: Conductor, last: Path | None) -> None:
         try:
