@@ -204,3 +204,39 @@ def as_checkpoint(
     model.prompts = dict(prompts or {})
     model.save_pretrained(str(folder), create_model_card=False)
     return folder
+
+
+def clip(folder: Path) -> Path:
+    """CLIP: a text and a vision tower, their projections, and an image processor."""
+    import torch
+    import transformers
+    from tokenizers import pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    folder.mkdir(parents=True)
+    vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
+    vocabulary.write_text(json.dumps({word: place for place, word in enumerate(words)}), "utf-8")
+    merges.write_text("#version: 0.2\n", "utf-8")
+    slow = transformers.CLIPTokenizer(str(vocabulary), str(merges), model_max_length=40)
+    slow.save_pretrained(folder)
+    tokenizer = transformers.CLIPTokenizerFast.from_pretrained(folder)
+    start, end = len(words) - 2, len(words) - 1
+    sizes = {
+        "hidden_size": DIM,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "initializer_factor": 3.0,
+    }
+    text = {**sizes, "vocab_size": len(tokenizer), "max_position_embeddings": 40}
+    text |= {"bos_token_id": start, "eos_token_id": end, "pad_token_id": end}
+    vision = {**sizes, "image_size": 32, "patch_size": 8}
+    torch.manual_seed(7)
+    config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=24)
+    processor = transformers.CLIPImageProcessor(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+    )
+    transformers.CLIPModel(config).save_pretrained(folder)
+    transformers.CLIPProcessor(processor, tokenizer).save_pretrained(folder)
+    return folder

@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,44 @@ class Probes:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageTower:
+    """The vision tower of a text–image model, and how an image becomes its pixels.
+
+    ``resize`` is (shorter side,), (height, width) or empty, ``crop`` (height, width) or empty,
+    ``resample`` Pillow's filter; ``probes`` holds a made image's vector by graph, see `Probes`.
+    """
+
+    graphs: Mapping[str, Graph]
+    resize: tuple[int, ...]
+    crop: tuple[int, ...]
+    resample: int
+    rescale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    probes: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> ImageTower:
+        """From the manifest's JSON."""
+        lists = {name: tuple(raw[name]) for name in ("resize", "crop", "mean", "std")}
+        graphs = {name: _graph(graph) for name, graph in raw["graphs"].items()}
+        return cls(**{**raw, **lists, "graphs": graphs})
+
+    def with_probes(self, probes: Mapping[str, str]) -> ImageTower:
+        """The same with the vectors of the probe image."""
+        return replace(self, probes=probes)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A version within an ensemble: the folder of its artifact, its vectors' weight, its space."""
+
+    folder: str
+    weight: float
+    space: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What ``manifest.json`` says: all that is needed to embed a text as this version does.
 
@@ -114,17 +152,24 @@ class Manifest:
     libraries: Mapping[str, str] = field(default_factory=dict)
     head: tuple[str, ...] = ()
     skipped: tuple[int, int] = (0, 0)
+    images: ImageTower | None = None
+    members: tuple[Member, ...] = ()
     format: int = 1
 
     @property
     def needed_format(self) -> int:
         """The lowest format that says what this does; a release that reads less must refuse it."""
-        plain = self.pooling in POOLINGS[:3] and not self.head and not any(self.skipped)
-        return 1 if plain else 2
+        more = self.head or any(self.skipped) or self.images or self.members
+        return 2 if more or self.pooling not in POOLINGS[:3] else 1
 
     def encoding(self, graph: str = "int8") -> str:
         """The sha256 that names the vectors of ``graph``. Raises ArtifactError without it."""
-        return self.graph(graph).sha256
+        sha256 = self.graph(graph).sha256
+        if self.members:  # the weights decide too, and are in no file but the manifest
+            return hashlib.sha256(f"{sha256} {self.weights}".encode()).hexdigest()
+        if self.images is None:
+            return sha256
+        return hashlib.sha256(f"{sha256} {self.images.graphs[graph].sha256}".encode()).hexdigest()
 
     def graph(self, name: str) -> Graph:
         """The graph of this name. Raises ArtifactError where the artifact has none."""
@@ -245,9 +290,10 @@ def verify_files(folder: Path, manifest: Manifest, graphs: Sequence[str] | None 
     wanted: dict[str, tuple[tuple[str, ...], str]] = {
         name: ((name,), sha256) for name, sha256 in manifest.files.items()
     }
+    tower = manifest.images
     for name in manifest.graphs if graphs is None else graphs:
-        graph = manifest.graph(name)
-        wanted[graph.file] = ((graph.file, *graph.external_data), graph.sha256)
+        for graph in (manifest.graph(name), *([tower.graphs[name]] if tower else ())):
+            wanted[graph.file] = ((graph.file, *graph.external_data), graph.sha256)
     for name, (parts, expected) in wanted.items():
         try:
             found = hash_files([folder / part for part in parts])
@@ -277,14 +323,14 @@ def _parse(file: Path, raw: dict[str, Any]) -> Manifest:
     """Build the dataclass; unknown keys are ignored (the format number guards the meaning)."""
     try:
         known = {item.name: raw[item.name] for item in fields(Manifest) if item.name in raw}
-        known["graphs"] = {
-            name: Graph(graph["file"], graph["sha256"], tuple(graph.get("external_data", ())))
-            for name, graph in known["graphs"].items()
-        }
+        known["graphs"] = {name: _graph(graph) for name, graph in known["graphs"].items()}
+        if known.get("images"):
+            known["images"] = ImageTower.parse(known["images"])
         probes = known["probes"]
         known["probes"] = Probes(**{**probes, "texts": tuple(probes["texts"])})
         known["matryoshka_dims"] = tuple(known["matryoshka_dims"])
         known["certified"] = tuple((one, other) for one, other in known.get("certified", ()))
+        known["members"] = tuple(Member(**member) for member in known.get("members", ()))
         known["head"] = tuple(known.get("head", ()))
         query, document = known.get("skipped", (0, 0))
         manifest = Manifest(**known | {"skipped": (query, document)})
@@ -292,11 +338,15 @@ def _parse(file: Path, raw: dict[str, Any]) -> Manifest:
         raise ArtifactError(
             f"{file} is malformed ({type(error).__name__}: {error}). Export the version again."
         ) from None
-    if not set(manifest.pooling.split("+")) <= set(POOLINGS):
+    if not manifest.members and not set(manifest.pooling.split("+")) <= set(POOLINGS):
         raise ArtifactError(
             f"{file}: expected pooling {', '.join(POOLINGS)}, found '{manifest.pooling}'."
         )
     return manifest
+
+
+def _graph(raw: Mapping[str, Any]) -> Graph:
+    return Graph(raw["file"], raw["sha256"], tuple(raw.get("external_data", ())))
 
 
 def _check_space(file: Path, manifest: Manifest) -> None:

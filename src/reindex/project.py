@@ -1,6 +1,4 @@
-"""The front door: one project with all that can be done to it.
-
-import reindex
+"""The front door: one project with all that can be done to it (``import reindex``).
 
 with reindex.open("reindex.toml") as project:
     project.build("v2")
@@ -169,6 +167,12 @@ class Project(Decisions):
         from reindex.stages.exporting import export
 
         return export(self, version)
+
+    def ensemble(self, versions: Sequence[str], weights: Sequence[float] | None = None) -> Version:
+        """Make a version whose vector is those of several side by side, weighted."""
+        from reindex.stages.ensembling import ensemble as make
+
+        return make(self, versions, weights)
 
     def build(
         self, version: str, *, allow_deletes: bool = False, budget: Budget | None = None,

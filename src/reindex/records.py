@@ -11,6 +11,7 @@ import operator
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -51,8 +52,28 @@ _MAX_UINT64 = 2**64 - 1
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)
 
 
+_IMAGE = "\x1fimage:"
+"""What the text of a document that is an image begins with: no text does."""
+
+
+def image_reference(file: Path) -> str:
+    """What stands for the text of a document that is an image: its content's hash, and its path.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return f"{_IMAGE}{hashlib.sha256(file.read_bytes()).hexdigest()}:{file}"
+
+
+def image_path(text: str) -> str:
+    """The path within an `image_reference`; empty for any other text."""
+    return text[len(_IMAGE) :].partition(":")[2] if text.startswith(_IMAGE) else ""
+
+
 def text_hash(text: str) -> str:
-    """128 bits of the SHA-256 of ``text`` as 32 hex digits."""
+    """128 bits of the SHA-256 of ``text`` as 32 hex digits; of an image, wherever it lies."""
+    if text.startswith(_IMAGE):
+        text = text[: len(_IMAGE) + 64]
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

@@ -92,6 +92,11 @@ class TorchEncoder:
                 f"{self.manifest.weights[:16]}…, found {model.weights[:16]}…. Restore the "
                 'checkpoint, or set embed.device = "cpu".'
             )
+        if self.manifest.images is not None:
+            raise ArtifactError(
+                f"{folder} holds a text–image model, whose documents torch does not embed in bulk. "
+                'Set embed.device = "cpu".'
+            )
         half = all(device.startswith("cuda") for device in devices)
         self.dtype = "float16" if half else "float32"
         self.token_budget = token_budget

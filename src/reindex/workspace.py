@@ -19,7 +19,7 @@ from reindex.corpus.frameworks import stored_text
 from reindex.corpus.judgements import load_judgements, without
 from reindex.corpus.pools import with_pools
 from reindex.corpus.sources import open_source
-from reindex.encoder import OnnxEncoder
+from reindex.encoder import OnnxEncoder, load_encoder
 from reindex.errors import ArtifactError, BuildError, ConfigError, ReindexError, RunStopped
 from reindex.protocols import DocumentSource, Encoder, Progress, Store, no_progress
 from reindex.records import Judgements
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def _load_encoder(folder: Path, graph: str, threads: int) -> Encoder:
-    return OnnxEncoder(folder, graph=graph, threads=threads, tune=True)
+    return load_encoder(folder, graph=graph, threads=threads, tune=True)
 
 
 _LOADED = ("_encoders", "_loading", "_remembering", "_caches")
@@ -221,7 +221,7 @@ class Workspace:
             raise ArtifactError(
                 f"{version.name} is not exported yet. Run: reindex export {version.name}"
             )
-        return OnnxEncoder(
+        return load_encoder(
             self.settings.home / version.artifact,
             graph=graph,
             threads=self.settings.embed.threads,

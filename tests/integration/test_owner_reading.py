@@ -63,9 +63,9 @@ def test_the_documents_come_from_the_owner(beside: HashWorkspace) -> None:
 
 def test_training_and_export_find_their_dev_queries(folder: Path) -> None:
     with opened(folder) as alone:
-        expected = training.dev_set(alone, TrainSettings()), exporting._dev_data(alone)
+        expected = training.dev_set(alone, TrainSettings()), exporting.dev_data(alone)
     with OwnerProcess(folder), opened(folder) as workspace:
-        found = training.dev_set(workspace, TrainSettings()), exporting._dev_data(workspace)
+        found = training.dev_set(workspace, TrainSettings()), exporting.dev_data(workspace)
     assert found == expected
     assert found[0] is not None
     assert len(found[0].queries) == 8

@@ -40,6 +40,7 @@ ONLY_IN = {
     "optimum": {"export"},
     "onnxruntime": {"encoder", "export"},
     "click": {"cli"},
+    "PIL": {"encoder.images", "corpus.images"},
     "rich": {"cli"},
     "optuna": {"training"},
     "bm25s": {"evaluation"},

@@ -4,8 +4,8 @@
 from reindex.cli.app import main
 
 # importing these adds their commands to the group, in the order of the work
-from reindex.cli import setup, takeover, data, mining, advise, model, trials, plan, collection
-from reindex.cli import compare
+from reindex.cli import setup, takeover, data, mining, advise, model, trials, ensemble, plan
+from reindex.cli import collection, compare
 from reindex.cli import judge, tune, keep, judging, report, live, rollout, watching, look, operate
 from reindex.cli import owner, serve, synthesize
 # isort: on
@@ -15,6 +15,7 @@ __all__ = [
     "collection",
     "compare",
     "data",
+    "ensemble",
     "judge",
     "judging",
     "keep",

@@ -19,6 +19,7 @@ from reindex.cli.slices_table import protected, slices
 from reindex.cli.steps_table import steps
 from reindex.evaluation.power import in_words
 from reindex.evaluation.statistics import percent, percent_range
+from reindex.evaluation.storage import storage_in_words
 from reindex.measures import label
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def _metrics(c: Comparison) -> Iterator[RenderableType]:
     )
     if c.bounds:
         yield _line(_turning(c.bounds))
+    if storage := storage_in_words(c):
+        yield _line(storage)
 
 
 def _turning(bounds: Bounds) -> str:

@@ -52,6 +52,14 @@ class SourceSettings(Section):
     text_fields: tuple[str, ...] = Field(
         ("title", "text"), description="Fields that are embedded, joined in this order."
     )
+    image_field: str = Field(
+        "",
+        description="Field that holds the path of an image, which is embedded instead of the text "
+        "(text–image models). Rows without one are texts. Empty: no images.",
+    )
+    images: Path | None = Field(
+        None, description="Folder that the images' paths start from. Unset: the source's own."
+    )
     separator: str = Field("\n", description="Between the text fields; empty ones are left out.")
     payload: Literal["plain", "langchain", "llamaindex", "haystack"] = Field(
         "plain", description="Shape of the stored payload, as the framework's own store writes it."

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from reindex.config import SourceSettings
 from reindex.corpus.frameworks import stored_text
+from reindex.corpus.images import checked_reference
 from reindex.corpus.readers import Fields
 from reindex.errors import ConfigError
 from reindex.records import STAMP_KEY, Document, Payload
@@ -54,12 +56,25 @@ def document_maker(settings: SourceSettings) -> Callable[[Fields], Document]:
     def make(fields: Fields) -> Document:
         fields.pop(STAMP_KEY, None)
         id = _id(fields, id_field)
+        if settings.image_field and (image := fields.get(settings.image_field)):
+            reference = read_reference(image, settings, id)
+            return Document(id, reference, shape(_Read(id, image, fields, settings.image_field)))
         text = separator.join(_texts(fields, names, id))
         if not text:
             raise UnusableRow(f"no text in {', '.join(names)}", id)
         return Document(id, text, shape(_Read(id, text, fields, names[-1])))
 
     return make
+
+
+def read_reference(image: object, settings: SourceSettings, id: int | str) -> str:
+    """The `image_reference` of a row's image; UnusableRow where there is no such file."""
+    if not isinstance(image, str):
+        raise UnusableRow(f"{settings.image_field} is {type(image).__name__}, expected a path", id)
+    try:
+        return checked_reference(settings.images or Path(), image)
+    except ValueError as error:
+        raise UnusableRow(str(error), id) from None
 
 
 def shaped(

@@ -76,6 +76,9 @@ class FileSource:
         self._root = root
         self._path = settings.path if settings.path.is_absolute() else root / settings.path
         self._kind = _KINDS[settings.kind]
+        if settings.image_field:
+            images = self.folder if settings.images is None else root / settings.images
+            self._settings = settings.model_copy(update={"images": images.resolve()})
         self._began: dict[Path, tuple[int, int, int] | None] = {}
         self._counts: dict[tuple[Path, int, int], int] = {}
 

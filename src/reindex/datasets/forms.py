@@ -25,6 +25,7 @@ Roles = Mapping[str, str]
 ANCHOR: Names = ("anchor", "query", "question")
 POSITIVE: Names = (
     "positive", "positives", "pos", "answer", "document", "text", "passage", "response",
+    "image",
 )  # fmt: skip
 NEGATIVE = re.compile(r"(hard_)?(negative|neg)s?(_?\d+)?")
 SCORE: Names = ("score", "similarity", "similarity_score", "relatedness_score")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reindex.config.training_data import DataKind, DataSettings
+from reindex.corpus.images import checked_reference
 from reindex.corpus.readers import Fields
 from reindex.corpus.training_sets import NLI_LABELS, Row
 from reindex.datasets.forms import NEGATIVE, Roles, as_number
@@ -63,13 +64,18 @@ def label_of(fields: Fields, name: str) -> str:
     return {"true": "1", "false": "0"}.get(label.lower(), label)
 
 
-def examples(fields: Fields, roles: Roles, _how: DataSettings) -> list[TrainingExample]:
-    """A pair, or a triplet with all its negatives, of each positive."""
+def examples(fields: Fields, roles: Roles, how: DataSettings) -> list[TrainingExample]:
+    """A pair, or a triplet with all its negatives, of each positive.
+
+    A positive ``image`` is a path that starts from the file's own folder.
+    """
     if fields.get("label") in (0, "0"):
         raise ValueError("label 0: not a relevant pair")
     anchor, positives = one_text(fields, roles["anchor"]), texts(fields, roles["positive"])
     if not positives:
         raise ValueError(f"no text in {roles['positive']}")
+    if roles["positive"].strip().lower() == "image":
+        positives = [checked_reference(how.path.parent, name) for name in positives]
     negatives = negatives_of(fields, roles)
     scores = scores_of(fields, len(positives), len(negatives))
     return [

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from reindex.artifact import TOKENIZER_NAME, Manifest, load_manifest, verify_files
+from reindex.encoder.images import ImageEncoder
 from reindex.encoder.pooling import Head, pool
 from reindex.encoder.runtime import (
     INPUTS,
@@ -28,8 +29,8 @@ from reindex.encoder.runtime import (
     runtime_version,
     unit,
 )
-from reindex.errors import ProbeMismatch
-from reindex.records import Vector
+from reindex.errors import ArtifactError, ProbeMismatch
+from reindex.records import Vector, image_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,6 +95,7 @@ class OnnxEncoder:
         self._pool: ThreadPoolExecutor | None = None
         self._admit = _admission(self.manifest, self.threads)
         self.use_session(open_session(self.file), self.threads)
+        self._images = self._image_encoder()
         self.tuning: ThreadReport | None = None
         if verify:
             self.check_probes()
@@ -118,8 +120,30 @@ class OnnxEncoder:
         return self.manifest.dim
 
     def encode_documents(self, texts: Sequence[str]) -> Vector:
-        """``(n, dim)`` float32, unit length, in the order given; the document prompt is added."""
-        return self._encode(self.manifest.document_prompt, texts, self.manifest.skipped[1])
+        """``(n, dim)`` float32, unit length, in the order given; the document prompt is added.
+
+        References to images (`reindex.records.image_reference`) give the images' vectors.
+        """
+        manifest = self.manifest
+        images = [row for row, text in enumerate(texts) if image_path(text)]
+        if not images:
+            return self._encode(manifest.document_prompt, texts, manifest.skipped[1])
+        if self._images is None:
+            raise ArtifactError(
+                f"The documents are images, but {manifest.base} embeds texts alone. Choose a "
+                "text–image model (CLIP), or leave source.image_field out."
+            )
+        out = np.empty((len(texts), self.dim), dtype=np.float32)
+        others = sorted(set(range(len(texts))).difference(images))
+        if others:
+            out[others] = self.encode_documents([texts[row] for row in others])
+        with ThreadPoolExecutor(self.threads, "images") as pool:
+            out[images] = list(pool.map(self._images, (texts[row] for row in images)))
+        return out
+
+    def _image_encoder(self) -> ImageEncoder | None:
+        tower = self.manifest.images
+        return None if tower is None else ImageEncoder(self.folder, tower, self.graph)
 
     def encode_queries(self, texts: Sequence[str]) -> Vector:
         """``(n, dim)`` float32, unit length, in the order given; the query prompt is added."""
@@ -140,6 +164,8 @@ class OnnxEncoder:
         cosine = float((found * expected).sum(axis=1).min())
         here = (cpu_name(), runtime_version())
         same_host = here == (probes.cpu, probes.onnxruntime)
+        if self._images is not None:
+            self._images.check_probe(OTHER_HOST_COSINE)
         if difference <= SAME_HOST_TOLERANCE if same_host else cosine >= OTHER_HOST_COSINE:
             return
         bound = (

@@ -76,6 +76,17 @@ def runtime_version() -> str:
 
 
 def open_session(file: Path, intra_op_threads: int = 1) -> Any:
+    """A session of a graph from token ids to token vectors.
+
+    Raises:
+        ArtifactError: it cannot be loaded, or is another kind of graph.
+    """
+    session = open_graph(file, intra_op_threads)
+    _check_signature(file, session)
+    return session
+
+
+def open_graph(file: Path, intra_op_threads: int = 1) -> Any:
     """An onnxruntime session on the CPU. Raises ArtifactError where the graph cannot be loaded."""
     import onnxruntime
 
@@ -92,7 +103,6 @@ def open_session(file: Path, intra_op_threads: int = 1) -> Any:
             f"onnxruntime {runtime_version()} cannot load {file}: {error}. Restore the file or "
             "export the version again."
         ) from error
-    _check_signature(file, session)
     return session
 
 

@@ -106,11 +106,24 @@ def parity_figures(
         return figures, {}
     queries = int8.encode_queries(sample.queries)
     figures |= _ranking_figures(checkpoint, int8, sample, (torch_docs, int8_docs, queries))
-    recalls = {
-        dim: _dimension_recall(queries, int8_docs, sample.relevant, dim)
-        for dim in int8.manifest.matryoshka_dims
+    return figures, _recalls(int8, queries, int8_docs, sample)
+
+
+def recalls_by_dim(encoder: OnnxEncoder, sample: Sample) -> dict[int, DimensionRecall]:
+    """Recall@10 on the sample by Matryoshka dimension; empty where no query is judged."""
+    if not sample.queries:
+        return {}
+    documents = encoder.encode_documents(sample.documents)
+    return _recalls(encoder, encoder.encode_queries(sample.queries), documents, sample)
+
+
+def _recalls(
+    encoder: OnnxEncoder, queries: Vector, documents: Vector, sample: Sample
+) -> dict[int, DimensionRecall]:
+    return {
+        dim: _dimension_recall(queries, documents, sample.relevant, dim)
+        for dim in encoder.manifest.matryoshka_dims
     }
-    return figures, recalls
 
 
 def _dimension_recall(

@@ -50,6 +50,16 @@ def write_graphs(checkpoint: Checkpoint, folder: Path) -> dict[str, Graph]:
     return {name: _graph(folder, file) for name, file in GRAPH_FILES.items()}
 
 
+def write_image_graphs(clip: Any, folder: Path) -> dict[str, Graph]:
+    """The graphs of a vision tower, fp32 and int8, with their hashes."""
+    from reindex.export.images import FILES, write_vision
+
+    with quiet():
+        write_vision(clip, folder)
+        _quantize(folder / FILES["fp32"], folder / FILES["int8"], clip.config.vision_config)
+    return {name: _graph(folder, file) for name, file in FILES.items()}
+
+
 def _export_fp32(checkpoint: Checkpoint, folder: Path, target: Path) -> None:
     from optimum.exporters.onnx import onnx_export_from_model
 
@@ -77,8 +87,8 @@ def _export_fp32(checkpoint: Checkpoint, folder: Path, target: Path) -> None:
 
 
 def _known_to_optimum(transformer: Any) -> dict[str, Any]:
-    """What optimum has to be told: it knows T5's encoder alone only as a part of diffusers."""
-    if type(transformer).__name__ not in ("T5EncoderModel", "MT5EncoderModel"):
+    """What optimum has to be told: these it knows alone only as parts of diffusers."""
+    if type(transformer).__name__ not in ("T5EncoderModel", "MT5EncoderModel", "CLIPTextModel"):
         return {}
     from optimum.exporters.onnx.model_configs import BertOnnxConfig
 

@@ -17,6 +17,7 @@ from reindex.artifact import POOLINGS
 from reindex.encoder.pooling import ACTIVATIONS
 from reindex.errors import ArtifactError, MissingExtra, ModelError, ReindexError
 from reindex.training.architecture import pooling_of, positions, prepare
+from reindex.training.images import is_text_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,22 +45,21 @@ class Checkpoint:
     heads: int
     max_length: int
     weights: str
+    transformer: Any
+    """The transformers model that reads texts."""
+    dense: tuple[Any, ...] = ()
+    """The dense layers behind the pooling."""
     include_prompt: bool = True
 
     @property
-    def transformer(self) -> Any:
-        """The transformers model inside."""
-        return self.model[0].auto_model
+    def clip(self) -> Any | None:
+        """The whole text–image model, where it is one."""
+        return self.model[0].auto_model if is_text_image(self.model) else None
 
     @property
     def tokenizer(self) -> Any:
         """The transformers tokenizer."""
         return self.model.tokenizer
-
-    @property
-    def dense(self) -> tuple[Any, ...]:
-        """The dense layers behind the pooling."""
-        return tuple(module for module in self.model if type(module).__name__ == "Dense")
 
     def encode(self, texts: Sequence[str], prompt: str = "") -> Vector:
         """``(n, dim)`` float32 unit vectors by torch: what the exported graphs must agree with."""
@@ -105,21 +105,30 @@ def load_checkpoint(folder: Path, *, max_length: int | None) -> Checkpoint:
         )
     model = _load(folder)
     _check_modules(folder, model)
-    transformer = model[0].auto_model
+    transformer, dense = _text_side(model)
     model.max_seq_length = _max_length(folder, model, max_length)
     return Checkpoint(
         model=model,
         pooling=pooling_of(model),
-        dim=int(
-            model[
-                -1 if hasattr(model[-1], "get_embedding_dimension") else -2
-            ].get_embedding_dimension()
-        ),
+        dim=int(dense[-1].out_features if dense else model[1].get_embedding_dimension()),
         heads=int(getattr(transformer.config, "num_attention_heads", 1)),
         max_length=int(model.max_seq_length),
         weights=_hash_weights(model),
-        include_prompt=getattr(model[1], "include_prompt", True),
+        transformer=transformer,
+        dense=dense,
+        include_prompt=getattr(model[min(1, len(model) - 1)], "include_prompt", True),
     )
+
+
+def _text_side(model: Any) -> tuple[Any, tuple[Any, ...]]:
+    """The transformer that reads texts, and the dense layers behind its pooling."""
+    if is_text_image(model):
+        from reindex.export.images import text_tower
+
+        transformer, projection = text_tower(model[0].auto_model)
+        return transformer, (projection,)
+    dense = tuple(layer for layer in model if type(layer).__name__ == "Dense")
+    return model[0].auto_model, dense
 
 
 def _load(folder: Path) -> Any:
@@ -148,6 +157,8 @@ def _has_modules(folder: Path) -> bool:
 def _check_modules(folder: Path, model: Any) -> None:
     """Raises ArtifactError unless it is transformer -> pooling (-> dense …) (-> normalisation)."""
     names = [type(module).__name__ for module in model]
+    if is_text_image(model) and names in (names[:1], [names[0], "Normalize"]):
+        return
     behind = names[2:-1] if names[-1] == "Normalize" else names[2:]
     if names[:2] != ["Transformer", "Pooling"] or set(behind) - {"Dense"}:
         raise ArtifactError(

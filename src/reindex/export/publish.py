@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from reindex.artifact import (
     GRAPH_FILES,
     TOKENIZER_NAME,
+    ImageTower,
     Manifest,
     Probes,
     compute_space,
@@ -33,6 +34,7 @@ from reindex.encoder import OnnxEncoder
 from reindex.encoder.runtime import cpu_name, runtime_version
 from reindex.errors import ArtifactError
 from reindex.export.checks import (
+    FP32_TEXTS,
     PROBE_TEXTS,
     DimensionRecall,
     choose_prefix_dim,
@@ -41,10 +43,17 @@ from reindex.export.checks import (
     parity_figures,
     raise_out_of_tolerance,
 )
-from reindex.export.graphs import hash_configs, head_folders, write_configs, write_graphs
+from reindex.export.graphs import (
+    hash_configs,
+    head_folders,
+    write_configs,
+    write_graphs,
+    write_image_graphs,
+)
+from reindex.export.images import judge_images, read_processor
 from reindex.export.model import Checkpoint, load_checkpoint
 from reindex.protocols import Progress, no_progress
-from reindex.records import Document, Judgements
+from reindex.records import Document, Judgements, image_path
 
 if TYPE_CHECKING:
     from reindex.config import ExportSettings
@@ -162,6 +171,10 @@ def _write_files(model: Checkpoint, folder: Path, recipe: Recipe) -> Manifest:
     dims = _dims(model.dim, recipe["matryoshka_dims"])
     tokenizer = tokenizer_hash(folder / TOKENIZER_NAME)
     skipped = model.skipped(prompts[0]), model.skipped(prompts[1])
+    images = None
+    if model.clip is not None:
+        facts = read_processor(model.model[0].processor.image_processor, folder)
+        images = ImageTower(graphs=write_image_graphs(model.clip, folder), **facts)
     manifest = Manifest(
         base=recipe["base"],
         dim=model.dim,
@@ -192,6 +205,7 @@ def _write_files(model: Checkpoint, folder: Path, recipe: Recipe) -> Manifest:
         libraries={name: version(name) for name in _LIBRARIES},
         head=head_folders(model),
         skipped=skipped,
+        images=images,
     )
     return replace(manifest, format=manifest.needed_format)
 
@@ -227,15 +241,22 @@ def _judge(
             for encoder in (int8, fp32)
         }
         progress("export", 2, _STEPS)
-        parity, recalls = parity_figures(model, int8, fp32, make_sample(*data))
+        sample = make_sample(*data)
+        parity, recalls = parity_figures(model, int8, fp32, sample)
         progress("export", 3, _STEPS)
     figures |= parity
+    images = manifest.images
+    if images is not None:
+        references = [text for text in sample.documents if image_path(text)][:FP32_TEXTS]
+        images, found = judge_images(model.model, folder, images, references, settings)
+        figures |= found
     raise_out_of_tolerance(figures, settings)
     prefix = choose_prefix_dim(recalls, settings.keep_recall) if recalls else manifest.prefix_dim
     final = replace(
         manifest,
         prefix_dim=prefix,
         certified=(("int8", "fp32"),),
+        images=images,
         parity=figures,
         probes=replace(manifest.probes, vectors=probes),
     )

@@ -33,15 +33,18 @@ class Lineage:
         return None if row is None else bytes(row[0])
 
     def trained(self, version: str) -> list[str]:
-        """The version and the versions that it goes on from, as far as they were fine-tuned."""
+        """The version and those that it goes on from, or joins, as far as they were fine-tuned."""
         found: list[str] = []
-        name = version
-        while name not in found:
+        waiting, seen = [version], set()
+        while waiting:
+            if (name := waiting.pop(0)) in seen:
+                continue
+            seen.add(name)
             try:
                 known = self._registry.version(name)
             except UnknownVersion:
-                break
+                continue
             if known.kind == "fine-tuned":
                 found.append(name)
-            name = known.base
+            waiting += known.recipe["members"] if known.kind == "ensemble" else [known.base]
         return found

@@ -16,6 +16,7 @@ from reindex.evaluation.models_words import called, next_step, prompts_of, remar
 from reindex.evaluation.results import Comparison, Example
 from reindex.evaluation.results_queries import QueryResults, Results
 from reindex.evaluation.statistics import percent
+from reindex.evaluation.storage import storage_in_words
 from reindex.measures import label
 from reindex.registry.ledger import Version
 from reindex.report import charts, rows
@@ -76,7 +77,8 @@ def render(report: Report) -> str:
         loader=PackageLoader("reindex.report"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"label": label, "named": named, "percent": percent, "moment": moment}
+    environment.filters |= {"label": label, "named": named, "percent": percent, "moment": moment,
+                            "storage": storage_in_words}  # fmt: skip
     return environment.get_template("report.html").render(**_context(report))
 
 

@@ -53,7 +53,7 @@ def _publish(
 ) -> dict[str, Any]:
     from reindex.export import export_checkpoint
 
-    dev, documents = _dev_data(workspace)
+    dev, documents = dev_data(workspace)
     recipe = version.recipe
     report = export_checkpoint(
         workspace.settings.home / str(version.checkpoint),
@@ -71,7 +71,7 @@ def _publish(
     return report.as_dict()
 
 
-def _dev_data(workspace: Workspace) -> tuple[Judgements | None, list[Document]]:
+def dev_data(workspace: Workspace) -> tuple[Judgements | None, list[Document]]:
     """Some dev queries, with their relevant documents and distractors."""
     from reindex.training.devset import make_dev_set
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from reindex.errors import ModelError
+from reindex.training.images import is_text_image, read_images
 from reindex.training.libraries import load, sentence_transformers_part
 
 PADDING_TOLERANCE = 1e-3
@@ -44,6 +45,8 @@ def prepare(model: Any, *, name: str, plain: bool, pooling: str | None = None) -
             does not fit it.
     """
     _plain_text(model[0], name, inferred=plain)
+    if is_text_image(model):
+        read_images(model)
     tokenizer = model.tokenizer
     if getattr(tokenizer, "pad_token", "") is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
@@ -57,6 +60,8 @@ def prepare(model: Any, *, name: str, plain: bool, pooling: str | None = None) -
 
 def pooling_of(model: Any) -> str:
     """How token vectors become one; concatenated poolings joined by ``+``."""
+    if is_text_image(model):
+        return "lasttoken"  # where the text ends, then projected
     mode = getattr(model[1], "pooling_mode", "") if len(model) > 1 else ""
     return mode if isinstance(mode, str) else "+".join(mode)
 
@@ -68,7 +73,8 @@ def positions(model: Any) -> int | None:
     texts have 512.
     """
     transformer = model[0].auto_model
-    found = getattr(transformer.config, "max_position_embeddings", None)
+    config = getattr(transformer.config, "text_config", transformer.config)
+    found = getattr(config, "max_position_embeddings", None)
     limits = [found] if found and found > 0 else []
     for path, module in transformer.named_modules():
         table = getattr(module, "weight", None)
