@@ -6,15 +6,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
-from reindex.artifact import TOKENIZER_NAME, Pooling, hash_files, tokenizer_hash
+from reindex.artifact import POOLINGS, TOKENIZER_NAME, hash_files, tokenizer_hash
+from reindex.encoder.pooling import pool
 from reindex.encoder.runtime import (
     INPUTS,
     OUTPUT,
-    POOLING,
     TextTokenizer,
     available_cores,
     open_session,
@@ -32,7 +32,7 @@ GRAPHS = (
 """Where graphs lie, full precision first."""
 _NO_LIMIT = 1_000_000
 """A ``model_max_length`` from here on says that there is none."""
-_OLD_NAMES: Mapping[str, Pooling] = {
+_OLD_NAMES: Mapping[str, str] = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_cls_token": "cls",
     "pooling_mode_lasttoken": "lasttoken",
@@ -78,7 +78,7 @@ class OnnxFolder:
         self,
         graph: Path,
         tokenizer: Path,
-        pooling: Pooling,
+        pooling: str,
         prompts: tuple[str, str],
         max_length: int,
         threads: int | None,
@@ -107,22 +107,21 @@ class OnnxFolder:
 
     def _embed(self, ids: list[int]) -> Vector:
         feed = {name: INPUTS[name](ids) for name in self._inputs}
-        return unit(POOLING[self._pooling](self._session.run([OUTPUT], feed)[0][0]))
+        return unit(pool(self._session.run([OUTPUT], feed)[0][0], self._pooling))
 
 
-def _pooling(folder: Path) -> Pooling:
+def _pooling(folder: Path) -> str:
     file = folder / "1_Pooling" / "config.json"
     found = _read(file)
     mode = found.get("pooling_mode") or next(
         (new for old, new in _OLD_NAMES.items() if found.get(old)), None
     )
-    for known in get_args(Pooling):
+    for known in POOLINGS[:3]:
         if mode == known:
-            pooling: Pooling = known
-            return pooling
+            return known
     raise ModelError(
         f"{folder} does not say how token vectors become one: expected {file} with "
-        f'"pooling_mode": one of {", ".join(get_args(Pooling))}; found {mode!r}. Its model card '
+        f'"pooling_mode": one of {", ".join(POOLINGS[:3])}; found {mode!r}. Its model card '
         "says which."
     )
 
