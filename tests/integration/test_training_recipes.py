@@ -217,7 +217,7 @@ def test_a_fixed_average_is_the_mean_of_the_weights(
     base: str, straight: Any, tmp_path: Path
 ) -> None:
     tuned = straight("plain")
-    mixed = train(base, tmp_path / "mixed", averaging={"base_weight": 0.25},
+    mixed = train(base, tmp_path / "mixed", epochs=10, averaging={"base_weight": 0.25},
                   general={"sts": rows_of("scored")})  # fmt: skip
     states = [
         load_base(str(place), max_length=None).state_dict()
@@ -247,14 +247,14 @@ def reversed_scores() -> Any:
 
 @pytest.mark.slow
 def test_the_share_of_the_base_is_chosen_by_dev_within_the_limit(base: str, tmp_path: Path) -> None:
-    free = train(base, tmp_path / "free", epochs=6, averaging={"base_weight": "auto"},
+    free = train(base, tmp_path / "free", epochs=10, averaging={"base_weight": "auto"},
                  general={"same": rows_of("scored")})  # fmt: skip
     told = free.averaging
     assert len(told["tried"]) == 10
     best = max(item["dev"]["ndcg@10"] for item in told["tried"])
     assert free.metrics_after["ndcg@10"] == best  # it only gets better: the limit binds nothing
     assert told["kept"]
-    held = train(base, tmp_path / "held", epochs=6, averaging={"base_weight": "auto"},
+    held = train(base, tmp_path / "held", epochs=10, averaging={"base_weight": "auto"},
                  general={"other": reversed_scores()})  # fmt: skip
     assert held.averaging["base_weight"] > told["base_weight"]
     falls = [item["general"]["spearman (other)"] for item in held.averaging["tried"]]
@@ -271,7 +271,7 @@ def test_a_share_cannot_be_chosen_by_nothing(base: str, tmp_path: Path) -> None:
 
 
 def test_forgetting_is_measured_without_averaging_too(base: str, tmp_path: Path) -> None:
-    result = train(base, tmp_path, general={"judged": dev_set()})
+    result = train(base, tmp_path, epochs=10, general={"judged": dev_set()})
     assert result.averaging["base_weight"] == 0
     after = result.averaging["general_after"]
     assert after["ndcg@10 (judged)"] == pytest.approx(result.metrics_after["ndcg@10"], abs=0.05)

@@ -171,11 +171,24 @@ def show_trained(trained: Trained, *, as_json: bool) -> None:
     before, after = version.metrics["before"], version.metrics["after"]
     rows = [[name, f"{before[name]:.4f}", f"{after[name]:.4f}"] for name in after if name in before]
     table(["dev metric", "base", version.name], rows, title=f"{version.name} from {version.base}")
+    show_forgetting(version.metrics.get("averaging", {}))
     if trained.held_out:
         click.echo(f"{trained.held_out} rows were left out: they hold a judged query.")
     if version.metrics["best_is_base"]:
         click.echo("No checkpoint was better than the base on dev: the base's weights were kept.")
     click.echo(f"Next: reindex export {version.name}")
+
+
+def show_forgetting(averaging: dict[str, Any]) -> None:
+    """General figures of the base and of what was made of it, and the base's share in that."""
+    before, after = averaging.get("general_before", {}), averaging.get("general_after", {})
+    if before:
+        rows = [[name, f"{before[name]:.4f}", f"{after[name]:.4f}"] for name in before]
+        table(["general", "base", "now"], rows, title="What was forgotten")
+    if averaging and averaging["base_weight"]:
+        click.echo(f"The base's share of the weights: {averaging['base_weight']}")
+    if averaging and not averaging["kept"]:
+        click.echo("A general figure fell by more than train.averaging.max_drop.")
 
 
 @main.command()

@@ -86,6 +86,9 @@ class TrainSettings(Section):
     margin: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Of triplet losses and contrastive, in cosine distance. Unset: 0.2, 0.5."
     )
+    hold_out: Share = Field(
+        0.1, description="Share of scored, labelled and class rows that measure, and do not train."
+    )
     teacher: str | None = Field(
         None, description="Scores queries with documents for margin-mse and kl: a cross-encoder or "
         "a larger bi-encoder (Hub id, folder, package:NAME or a version).",

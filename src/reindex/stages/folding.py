@@ -23,7 +23,7 @@ from reindex.datasets.splitting import fold_rows
 from reindex.errors import DataError
 from reindex.records import TrainingExample, query_hash, text_hash
 from reindex.stages.bases import base_spec
-from reindex.stages.rounds import objectives_of
+from reindex.stages.objectives import objectives_of
 from reindex.stages.supervision import Job, supervised
 from reindex.stages.training import data_to_train_on, recipe_of
 from reindex.stages.training_data import TrainingData
@@ -135,10 +135,9 @@ class _Fold:
         sets = tuple(self._without(item) for item in given.sets)
         base = resolve_base(base_spec(workspace, settings.base))
         run = self.folder / f"fold-{self.number}"
-        result = fine_tune(
-            settings, objectives_of(replace(given, sets=sets)), None, run,
-            base=base, progress=job.progress,
-        )  # fmt: skip
+        rest = replace(given, sets=sets)
+        objectives = objectives_of(workspace, settings, rest, job.progress)
+        result = fine_tune(settings, objectives, None, run, base=base, progress=job.progress)
         dev = self._dev()
         evaluator = make_evaluator(dev, batch_size=32)
 

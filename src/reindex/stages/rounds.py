@@ -18,13 +18,13 @@ from reindex.plain import to_plain
 from reindex.protocols import Encoder, Progress, no_progress
 from reindex.stages.mining import MinedData, mine_sets, mined_data
 from reindex.stages.mining_means import means_of
+from reindex.stages.objectives import objectives_of
 from reindex.stages.training_data import TrainingData
 from reindex.workspace import Workspace
 
 if TYPE_CHECKING:
-    from reindex.training.devset import DevSet
     from reindex.training.finetune import TrainResult
-    from reindex.training.objectives import Objective
+    from reindex.training.measures import HeldOut
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Rounds:
         return from_leader(lambda: mined_data(*means))
 
     def run(
-        self, first: MinedData, dev: DevSet | None, folder: Path, *, base: str,
+        self, first: MinedData, held: HeldOut, folder: Path, *, base: str,
         progress: Progress = no_progress,
     ) -> TrainResult:  # fmt: skip
         """Train all rounds; those that an earlier call finished are taken as they are.
@@ -76,9 +76,9 @@ class Rounds:
                 minings.append(from_leader(partial(self._again, last, progress)))
             place = folder / f"round-{number + 1}" if number else folder
             start = str(results[-1].checkpoint) if results else base
-            objectives = objectives_of(minings[-1].given)
+            objectives = objectives_of(self.workspace, self.settings, minings[-1].given, progress)
             results.append(
-                fine_tune(self.settings, objectives, dev, place, base=start, progress=progress)
+                fine_tune(self.settings, objectives, held, place, base=start, progress=progress)
             )
         return _joined(results, minings) if self.settings.negatives.sources else results[0]
 
@@ -87,16 +87,6 @@ class Rounds:
         workspace, settings = self.workspace, self.settings
         with means_of(workspace, settings, _encoder(workspace, settings, last)) as named:
             return mine_sets(workspace, self.data, settings, self.given, named, progress)
-
-
-def objectives_of(given: TrainingData) -> list[Objective]:
-    """What is to be lowered on each set, as its table says."""
-    from reindex.training.objectives import Objective
-
-    return [
-        Objective(data, table.loss, table.weight)
-        for data, table in zip(given.sets, given.tables, strict=True)
-    ]
 
 
 def drop_rounds(folder: Path, keep: Path) -> None:

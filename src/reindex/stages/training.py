@@ -14,6 +14,7 @@ from reindex.registry.lineage import Lineage
 from reindex.stages.bases import base_spec
 from reindex.stages.leaking import sketches_of
 from reindex.stages.made_pairs import origins
+from reindex.stages.objectives import held_out_of
 from reindex.stages.reading import documents_of
 from reindex.stages.rounds import Rounds, drop_rounds
 from reindex.stages.supervision import supervised, version_lock
@@ -105,18 +106,18 @@ def train(
     given = training_data(data, settings, workspace)
     held_out, rounds = given.held_out, Rounds(workspace, data, settings, given)
     first = rounds.first()
-    dev = dev_set(data, settings)
+    held = held_out_of(workspace, settings, dev_set(data, settings))
     recipe = recipe_of(settings, first.given)
     version = from_leader(lambda: _version_of(workspace, settings, recipe, again=again))
     if version.state != "created":
         return Trained(version, None, held_out)
     if not leads():
-        result = rounds.run(first, dev, workspace.run_folder(version.name), base=base)
+        result = rounds.run(first, held, workspace.run_folder(version.name), base=base)
         return Trained(from_leader(lambda: version), result, held_out)
     locks = [version_lock(version.name)]
     with supervised(workspace, "train", version.name, locks=locks) as job:
         folder = workspace.run_folder(version.name)
-        result = rounds.run(first, dev, folder, base=base, progress=job.progress)
+        result = rounds.run(first, held, folder, base=base, progress=job.progress)
         job.details.update(seconds=result.seconds, steps=result.steps)
         done = from_leader(lambda: _record(workspace, version, result, given))
         drop_rounds(folder, result.checkpoint)
@@ -178,6 +179,7 @@ def _record(
                 "before": dict(result.metrics_before),
                 "after": dict(result.metrics_after),
                 "best_is_base": result.best_is_base,
+                "averaging": dict(result.averaging),
             },
         )
 

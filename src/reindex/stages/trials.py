@@ -18,7 +18,7 @@ from reindex.registry.ledger import Version
 from reindex.registry.looks import Looks
 from reindex.registry.trials import Studies, Study, Trial
 from reindex.stages.bases import base_spec
-from reindex.stages.rounds import objectives_of
+from reindex.stages.objectives import objectives_of
 from reindex.stages.supervision import Job, supervised
 from reindex.stages.training import (
     Trained,
@@ -33,6 +33,7 @@ from reindex.workspace import Workspace
 
 if TYPE_CHECKING:
     from reindex.training.devset import DevSet
+    from reindex.training.objectives import Objective
     from reindex.training.recipes import Asked, Recipes
 
 
@@ -163,6 +164,9 @@ class _Search:
         own["negatives"] = mined.number if mined.sources else 0
         return {name: own[name] for name in self.study.space}
 
+    def _objectives(self, settings: TrainSettings, job: Job) -> list[Objective]:
+        return objectives_of(self.workspace, settings, self._data(settings), job.progress)
+
     def _run(self, trial: Trial, asked: Asked, job: Job) -> None:
         from reindex.training.finetune import fine_tune
 
@@ -175,7 +179,7 @@ class _Search:
         settings = self._variant(trial.params)
         try:
             result = fine_tune(
-                settings, objectives_of(self._data(settings)), self.dev, folder,
+                settings, self._objectives(settings, job), self.dev, folder,
                 base=self.base, progress=job.progress, on_evaluation=seen,
             )  # fmt: skip
         except _Hopeless:
