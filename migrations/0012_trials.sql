@@ -1,13 +1,3 @@
--- How often a judged set was looked at to choose by it: every choice makes it a little less honest.
-CREATE TABLE judged_looks (
-    id INTEGER PRIMARY KEY,
-    judged_set TEXT NOT NULL,
-    purpose TEXT NOT NULL,
-    looks INTEGER NOT NULL CHECK (looks > 0),
-    at TEXT NOT NULL
-);
-CREATE INDEX judged_looks_by_set ON judged_looks (judged_set);
-
 -- A search over recipes: what is searched, on which data, judged by which dev set.
 CREATE TABLE studies (
     id INTEGER PRIMARY KEY,

@@ -4,8 +4,9 @@
 CREATE TABLE judged_set_uses (
     id INTEGER PRIMARY KEY,
     judged_set TEXT NOT NULL,   -- as in comparisons
-    purpose TEXT NOT NULL,      -- early look, model, tune, …
-    name TEXT NOT NULL,         -- of the version or the model that was judged
+    purpose TEXT NOT NULL,      -- early look, model, advice, trials
+    name TEXT NOT NULL,         -- of the version or the model that was judged, if one was
+    looks INTEGER NOT NULL CHECK (looks > 0),
     details TEXT NOT NULL,      -- JSON: what was seen
     created_at TEXT NOT NULL
 ) STRICT;

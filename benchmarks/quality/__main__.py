@@ -30,8 +30,8 @@ from reindex.evaluation.compare import judged_set_hash
 from reindex.evaluation.resampling import paired_difference
 from reindex.project import Project
 from reindex.protocols import Progress
+from reindex.registry.judged_uses import JudgedUses
 from reindex.registry.ledger import Version
-from reindex.registry.looks import Looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ def _report(project: Project, wish: Wish, versions: dict[str, Version]) -> None:
         found[name] = measure(project, version, judged)
     if HARD in found and wish.split == "test":
         found[HARD].figures["int8/fp32"] = int8_over_fp32(project, versions[HARD], judged)
-    digest, looks = judged_set_hash(judged), Looks(project.registry)
-    looks.add(digest, "benchmark", len(found))
+    digest, looks = judged_set_hash(judged), JudgedUses(project.registry)
+    looks.add(digest, "benchmark", looks=len(found))
     _show(found, versions, wish, len(judged.queries))
     print(f"The {wish.split} split has been looked at {looks.count(digest)} times here.")
     figures = {name: item.figures for name, item in found.items()}

@@ -12,7 +12,7 @@ import pytest
 from reindex.errors import Conflict, RegistryError, RegistryTooNew, UnknownVersion
 from reindex.registry import Registry
 from reindex.registry.catalog import RegistryCatalog
-from reindex.registry.looks import Looks
+from reindex.registry.judged_uses import JudgedUses
 
 
 @pytest.fixture
@@ -169,9 +169,9 @@ def test_threads_share_a_registry(registry: Registry) -> None:
 
 def test_looks_of_every_kind_at_a_judged_set_are_counted(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "registry.db", create=True)
-    looks = Looks(registry)
+    looks = JudgedUses(registry)
     looks.add("dev", "advice")
-    looks.add("dev", "trials", 3)
+    looks.add("dev", "trials", looks=3)
     looks.add("test", "advice")
     assert (looks.count("dev"), looks.count("test"), looks.count("other")) == (4, 1, 0)
     assert registry.judged_set_uses("dev") == 4

@@ -10,17 +10,20 @@ from typing import Any, Literal
 from reindex.registry.file import now
 from reindex.registry.registry import Registry
 
-Purpose = Literal["early look", "model", "tune"]
+Purpose = Literal["early look", "model", "advice", "trials", "benchmark"]
 """What a look was for, beside comparisons of built versions, which have a table of their own."""
+
+_COLUMNS = "judged_set, purpose, name, looks, details, created_at"
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedUse:
-    """One look. ``name`` is the version or the model; ``details`` what was seen."""
+    """A look, or several. ``name`` is the version or the model; ``details`` what was seen."""
 
     judged_set: str
     purpose: str
     name: str
+    looks: int
     details: Mapping[str, Any]
     created_at: str
 
@@ -31,23 +34,29 @@ class JudgedUses:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def add(self, judged_set: str, purpose: Purpose, name: str, details: Mapping[str, Any]) -> None:
-        """Record a look. ``judged_set`` is `reindex.evaluation.compare.judged_set_hash`."""
+    def add(
+        self, judged_set: str, purpose: Purpose, name: str = "", *, looks: int = 1,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """Record looks. ``judged_set`` is `reindex.evaluation.compare.judged_set_hash`."""
+        seen = json.dumps(details or {}, sort_keys=True)
         with self._registry.transaction():
             self._registry.execute(
-                "INSERT INTO judged_set_uses (judged_set, purpose, name, details, created_at) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (judged_set, purpose, name, json.dumps(details, sort_keys=True), now()),
+                f"INSERT INTO judged_set_uses ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608
+                (judged_set, purpose, name, looks, seen, now()),
             )
+
+    def count(self, judged_set: str) -> int:
+        """All looks at a set so far, comparisons included."""
+        return self._registry.judged_set_uses(judged_set)
 
     def of(self, judged_set: str) -> list[JudgedUse]:
         """The looks at a set, oldest first."""
         rows = self._registry.execute(
-            "SELECT judged_set, purpose, name, details, created_at FROM judged_set_uses "
-            "WHERE judged_set = ? ORDER BY id",
+            f"SELECT {_COLUMNS} FROM judged_set_uses WHERE judged_set = ? ORDER BY id",  # noqa: S608
             [judged_set],
         ).fetchall()
         return [
-            JudgedUse(judged_set, purpose, name, json.loads(details), created_at)
-            for judged_set, purpose, name, details, created_at in rows
+            JudgedUse(judged_set, purpose, name, looks, json.loads(details), created_at)
+            for judged_set, purpose, name, looks, details, created_at in rows
         ]

@@ -194,8 +194,7 @@ class Registry(RegistryFile):
         """How often this judged set was used: by comparisons, advice, trials and other looks."""
         sql = (
             "SELECT (SELECT count(*) FROM comparisons WHERE judged_set = ?1) + "
-            "(SELECT coalesce(sum(looks), 0) FROM judged_looks WHERE judged_set = ?1) + "
-            "(SELECT count(*) FROM judged_set_uses WHERE judged_set = ?1)"
+            "(SELECT coalesce(sum(looks), 0) FROM judged_set_uses WHERE judged_set = ?1)"
         )
         return int(self.execute(sql, [judged_set]).fetchone()[0])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from reindex.registry.file import now
-from reindex.registry.looks import Looks
+from reindex.registry.judged_uses import JudgedUses
 from reindex.registry.registry import Registry
 
 TrialState = Literal["running", "complete", "pruned", "failed"]
@@ -115,7 +115,7 @@ class Studies:
                 study.id, number, history=json.dumps(history),
                 value=max(item[study.metric] for item in history),
             )  # fmt: skip
-            Looks(self._registry).add(study.judged_set, "trials")
+            JudgedUses(self._registry).add(study.judged_set, "trials")
             return self.trials(study.id)[number]
 
     def close(

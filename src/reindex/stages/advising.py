@@ -24,8 +24,8 @@ from reindex.evaluation.compare import judged_set_hash
 from reindex.forecast import Shape, seconds_of
 from reindex.protocols import Encoder
 from reindex.records import Judgements, TrainingExample
+from reindex.registry.judged_uses import JudgedUses
 from reindex.registry.ledger import Version
-from reindex.registry.looks import Looks
 from reindex.stages.bases import base_spec
 from reindex.stages.piloting import PilotRun, draw_bench, embed_and_search
 from reindex.stages.planning import plan
@@ -146,7 +146,7 @@ def _measure(
     _lexical(workspace, bench, looked)
     if looked.first is None:
         return None
-    digest, looks = judged_set_hash(judgements), Looks(workspace.registry)
+    digest, looks = judged_set_hash(judgements), JudgedUses(workspace.registry)
     looks.add(digest, "advice")
     return Judged(
         split=split,

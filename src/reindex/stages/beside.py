@@ -58,7 +58,7 @@ def record_models(workspace: Workspace, report: ModelsReport) -> None:
             **to_plain(row), "documents": report.documents, "queries": report.queries,
             "metric": report.metric,
         }  # fmt: skip
-        JudgedUses(workspace.registry).add(report.judged_set, "model", row.name, details)
+        JudgedUses(workspace.registry).add(report.judged_set, "model", row.name, details=details)
 
 
 def score_beside(

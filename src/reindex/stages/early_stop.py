@@ -51,7 +51,9 @@ def look_early(
         )
     look = _look(workspace, encoder, documents, judged, job)
     job.details["early_look"] = seen = {"look": str(look), "worse": look.worse}
-    JudgedUses(workspace.registry).add(judged_set_of(judged), "early look", version.name, seen)
+    JudgedUses(workspace.registry).add(
+        judged_set_of(judged), "early look", version.name, details=seen
+    )
     if look.worse:
         kept = "; the vectors are kept" if workspace.settings.embed.cache else ""
         raise ClearlyWorse(

@@ -14,8 +14,8 @@ from reindex.config import TrainSettings
 from reindex.config.training_negatives import NegativeSettings
 from reindex.errors import ConfigError, ModelError
 from reindex.evaluation.compare import judged_set_hash
+from reindex.registry.judged_uses import JudgedUses
 from reindex.registry.ledger import Version
-from reindex.registry.looks import Looks
 from reindex.registry.trials import Studies, Study, Trial
 from reindex.stages.bases import base_spec
 from reindex.stages.objectives import objectives_of
@@ -235,7 +235,7 @@ class _Search:
         trained = train(self.workspace, settings)
         self._studies.name(self.study.id, trained.version.name)
         study = next(item for item in self._studies.all() if item.id == self.study.id)
-        looks = Looks(self.workspace.registry).count(study.judged_set)
+        looks = JudgedUses(self.workspace.registry).count(study.judged_set)
         return Searched(study, tuple(trials), best, trained, looks)
 
     def _hand_over(self, best: Trial, version: Version) -> None:
