@@ -45,8 +45,9 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
+# one thread of torch per process: the processes share the cores already
 test: lint types  ## lint, strict types, all tests but the slow ones
-	$(BIN)/python -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile
 
 test-core: setup-core  ## the tests of the light core, without torch
 	$(BIN)/python -m pytest -m 'not slow and not train' -n $(WORKERS) --dist loadfile
