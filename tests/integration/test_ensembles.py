@@ -129,6 +129,7 @@ def test_an_ensemble_is_no_member(parts: list[Part], tmp_path: Path) -> None:
         join_artifacts([parts[0], Part("v4", folder, 1)], tmp_path / "f", settings=ExportSettings())
 
 
+@pytest.mark.slow
 def test_the_loop_takes_an_ensemble_as_any_version(tmp_path: Path, tiny_base: str) -> None:  # noqa: F811
     folder = tmp_path / "project"
     write_beir(folder / "data")

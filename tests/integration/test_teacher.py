@@ -122,7 +122,8 @@ def test_another_teacher_has_scores_of_its_own(cross: str, base: str, tmp_path: 
     assert teach(load_teacher(cross), rows, cache) == one
 
 
-@pytest.mark.parametrize("loss", ["kl", pytest.param("margin-mse", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["kl", "margin-mse"])
 def test_a_student_comes_nearer_to_its_teacher(
     loss: str, cross: str, base: str, tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def needs(base: str) -> None:
     print(json.dumps(asdict(measure_needs(SETTINGS, EXAMPLES, base))))
 
 
+@pytest.mark.slow
 def test_the_memory_that_is_said_is_the_memory_that_is_taken(base: str, tmp_path: Path) -> None:
     def ask(*words: str) -> object:
         done = subprocess.run(

@@ -140,6 +140,7 @@ def test_dropout_has_its_probability_and_replays_with_torch(tmp_path: Path) -> N
     assert all(torch.equal(first[1][name], replayed[1][name]) for name in first[1])
 
 
+@pytest.mark.slow
 def test_gradients_pass_through_dropout_as_the_output_does() -> None:
     from reindex.training.packed_ops import Attention, Dice, blocks_of, dropout
 

@@ -13,6 +13,9 @@ LEFT_OUT = 4
 """Batches of collided rows must have a fourth of the size. (MedQuAD has an answer to 240 of 10,903
 questions: 64 batches of 64 of them would be followed by 44 of under ten rows.)"""
 
+MOST_LEFT_OUT = 0.1
+"""… but no more of the rows than this share stay away from an epoch for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class RowKeys:
@@ -42,7 +45,7 @@ class NoDuplicateBatches:
     left out where rows bring no negatives: its loss is zero. A text that more
     rows have than there are full batches ends up in a tail of tiny ones, each a whole step with
     hardly a negative: past the number of full batches, those under a quarter of the size are left
-    out, other rows in every epoch.
+    out, a tenth of the rows at most, other ones in every epoch.
     """
 
     drop_last = False
@@ -97,11 +100,13 @@ class NoDuplicateBatches:
         pairs = all(len(row.brought) <= 2 for row in self._keys)
         least = 2 if pairs else 1
         full = -(-rows // self.batch_size)  # as many as there would be of one-time texts
-        late = max(least, self.batch_size // LEFT_OUT)
-        return [
-            batch for place, batch in enumerate(batches)
-            if len(batch) >= (least if place < full else late)
-        ]  # fmt: skip
+        left = 0
+        while len(batches) > full and len(batches[-1]) < self.batch_size // LEFT_OUT:
+            left += len(batches[-1])
+            if left > MOST_LEFT_OUT * rows:
+                break
+            batches.pop()
+        return [batch for batch in batches if len(batch) >= least]
 
     def _shuffled(self, epoch: int) -> list[int]:
         rows = list(range(len(self._keys)))
