@@ -68,6 +68,7 @@ def several() -> list[Any]:
 
 RECIPES: dict[str, Callable[[], tuple[TrainSettings, Any, DevSet | None]]] = {
     "plain": lambda: (settings(), pairs(), dev_set()),
+    "long": lambda: (settings(epochs=10), pairs(), dev_set()),
     "several": lambda: (settings(), several(), dev_set()),
     "both": lambda: (settings(lora={"rank": 16, "dropout": 0.1}), several(), None),
     "lora": lambda: (settings(lora={"rank": 4}, freeze_layers=1), pairs(), dev_set()),

@@ -92,7 +92,7 @@ def test_several_objectives_are_trained_measured_and_recorded(straight: Any) -> 
 
 
 def test_judged_queries_choose_where_there_are_any(straight: Any) -> None:
-    result = straight("plain")
+    result = straight("long")
     scores = [entry["ndcg@10"] for entry in result.history if "ndcg@10" in entry]
     assert result.metrics_after["ndcg@10"] == max(scores)
 
@@ -216,7 +216,7 @@ def test_more_frozen_layers_than_there_are_is_refused(base: str) -> None:
 def test_a_fixed_average_is_the_mean_of_the_weights(
     base: str, straight: Any, tmp_path: Path
 ) -> None:
-    tuned = straight("plain")
+    tuned = straight("long")
     mixed = train(base, tmp_path / "mixed", epochs=10, averaging={"base_weight": 0.25},
                   general={"sts": rows_of("scored")})  # fmt: skip
     states = [
