@@ -33,10 +33,12 @@ if TYPE_CHECKING:
     from reindex.inspection.findings import Diagnosis
     from reindex.owner.owning import Owner
     from reindex.registry.canaries import Canary
+    from reindex.registry.replacing import Restored
     from reindex.report import Report
     from reindex.rollout.retriever import RollingRetriever
     from reindex.rollout.standing import Standing
     from reindex.stages.adopting import Adopted, AdoptionRequest
+    from reindex.stages.backing_up import BackedUp
     from reindex.stages.examining import Examination
     from reindex.stages.judging import Pooled
     from reindex.stages.owner_retriever import OwnerRetriever
@@ -351,6 +353,20 @@ class Project(Decisions):
         from reindex.stages.watchdog import watch_round
 
         return watch_round(self, dry_run=dry_run)
+
+    def backup(self, target: str | Path, *, keep: int | None = None) -> BackedUp:
+        """Copy the registry to a new file, or a dated one in a folder, while others work."""
+        from reindex.stages.backing_up import back_up_registry
+
+        return back_up_registry(self, Path(target), keep=keep)
+
+    def restore(
+        self, backup: str | Path, *, force: bool = False, dry_run: bool = False
+    ) -> Restored:
+        """Make the registry what it was when ``backup`` was taken."""
+        from reindex.stages.backing_up import restore_registry
+
+        return restore_registry(self, Path(backup), force=force, dry_run=dry_run)
 
     def own(self, *, log: Callable[[str], None] | None = None) -> Owner:
         """Be the owner of the embedded store: a context within which other processes may ask.

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 STAGES = ("corpus", "training", "losses", "export", "encoder", "stores", "build", "comparison",
           "promotion", "retrieval", "rollout", "registry", "demo", "sync", "owner",
-          "operating", "server")  # fmt: skip
+          "operating", "server", "deploying")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

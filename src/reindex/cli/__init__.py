@@ -7,11 +7,12 @@ from reindex.cli.app import main
 from reindex.cli import setup, takeover, data, mining, advise, model, trials, ensemble, plan
 from reindex.cli import collection, compare
 from reindex.cli import judge, tune, keep, judging, report, live, rollout, watching, look, operate
-from reindex.cli import owner, serve, synthesize
+from reindex.cli import owner, backup, serve, synthesize
 # isort: on
 
 __all__ = [
     "advise",
+    "backup",
     "collection",
     "compare",
     "data",

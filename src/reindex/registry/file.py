@@ -83,7 +83,8 @@ class RegistryFile:
                 raise disk_full("The registry", self.path, error) from error
             raise RegistryError(
                 f"{path} cannot be read as a registry: {error}. "
-                f"Restore it from a backup ({path.name}.before-*) beside it."
+                "Bring it back from a backup: reindex restore FILE. Copies from before upgrades "
+                f"are beside it: {path.name}.before-*"
             ) from error
 
     # -- connections and transactions
@@ -156,7 +157,14 @@ class RegistryFile:
     def _back_up(self, before: str) -> None:
         target = sqlite3.connect(self.path.with_name(f"{self.path.name}.before-{before}"))
         with contextlib.closing(target):
-            self._db.conn.backup(target)
+            self.copy_into(target)
+
+    def copy_into(self, target: sqlite3.Connection) -> None:
+        """Copy all of it, as it is at one moment, while others read and write.
+
+        In one step: a copy in several would begin anew with every write in between.
+        """
+        self._db.conn.backup(target)
 
     # -- rows
 
