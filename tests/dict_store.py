@@ -23,6 +23,10 @@ from reindex.records import (
 )
 
 
+def _order(id: PointId) -> tuple[bool, PointId]:
+    return isinstance(id, str), id
+
+
 class DictStore:
     """The store's contract in a dictionary, as plainly as possible: an oracle, not a database.
 
@@ -147,12 +151,15 @@ class DictStore:
         page: int = 1000,
         with_payload: bool = False,
         with_vector: bool = False,
+        start: PointId | None = None,
     ) -> Iterator[list[StoredPoint]]:
-        ids = sorted(self._points[name], key=lambda id: (isinstance(id, str), id))
-        for start in range(0, len(ids), page):
+        ids = sorted(self._points[name], key=_order)
+        if start is not None:
+            ids = [id for id in ids if _order(id) >= _order(start)]
+        for first in range(0, len(ids), page):
             chunk = self.retrieve(
                 name,
-                ids[start : start + page],
+                ids[first : first + page],
                 with_payload=with_payload,
                 with_vector=with_vector,
             )

@@ -26,6 +26,12 @@ def unpack_id(key: bytes) -> PointId:
     return _canonical(key[1:].hex())
 
 
+def just_before(key: bytes) -> bytes:
+    """What sorts right before a packed id; empty for the first of all."""
+    number = int.from_bytes(key, "big")
+    return (number - 1).to_bytes(KEY_BYTES, "big") if number else b""
+
+
 def point_key(document_id: int | str) -> tuple[PointId, bytes]:
     """``records.point_id`` and its packed form, at a third of the cost (RFC 9562, version 5)."""
     if not isinstance(document_id, str) or (len(document_id) == 36 and document_id[8] == "-"):

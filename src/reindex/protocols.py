@@ -224,8 +224,12 @@ class Store(Protocol):
         page: int = 1000,
         with_payload: bool = False,
         with_vector: bool = False,
+        start: PointId | None = None,
     ) -> Iterator[list[StoredPoint]]:
-        """All points in pages, ids ascending: integers first, then UUIDs."""
+        """All points in pages, ids ascending: integers first, then UUIDs.
+
+        ``start``: from this id on; it need not be there.
+        """
 
     def missing_vectors(self, name: str) -> set[PointId]:
         """Ids of points that lack one of the layout's vectors."""

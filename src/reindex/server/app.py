@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from reindex import __version__
 from reindex.project import Project
-from reindex.server import documents, embeddings, errors, health, operations, search
+from reindex.server import documents, embeddings, errors, health, operations, reading, search
 from reindex.server.middleware import LimitBody, Observe
 from reindex.server.service import Service
 
@@ -38,7 +38,7 @@ def make_app(project: Project) -> FastAPI:
     )  # fmt: skip
     app.state.service = service
     errors.install(app)
-    for part in (search, embeddings, documents, operations, health):
+    for part in (search, embeddings, documents, reading, operations, health):
         app.include_router(part.router)
     app.add_middleware(LimitBody, most=int(service.settings.max_body_mb * 1e6))
     app.add_middleware(Observe, service=service)

@@ -5,6 +5,7 @@ from reindex.stages import (
     building,
     comparing,
     examining,
+    fetching,
     judging,
     planning,
     promoting,
@@ -18,6 +19,6 @@ from reindex.stages import (
 )
 
 __all__ = [
-    "baselines", "building", "comparing", "examining", "judging", "planning", "promoting",
-    "retrying", "rolling_out", "searching", "syncing", "tuning", "upkeep", "writing",
+    "baselines", "building", "comparing", "examining", "fetching", "judging", "planning",
+    "promoting", "retrying", "rolling_out", "searching", "syncing", "tuning", "upkeep", "writing",
 ]  # fmt: skip

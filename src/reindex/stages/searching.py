@@ -33,13 +33,7 @@ def _new_retriever(workspace: Workspace, version: str | None) -> RollingRetrieve
         fixed = workspace.collection_of(workspace.registry.version(version).name)
 
     def resolve() -> str:
-        target = fixed or workspace.live_collection()
-        if target is None:
-            raise CollectionNotFound(
-                f"The alias {workspace.settings.alias!r} points at nothing yet. "
-                "Promote a first version: reindex promote v1"
-            )
-        return target
+        return fixed or what_is_live(workspace)
 
     def load(collection: str, metadata: Mapping[str, Any]) -> Serving:
         return _load(workspace, collection, metadata)
@@ -53,6 +47,21 @@ def _new_retriever(workspace: Workspace, version: str | None) -> RollingRetrieve
     return RollingRetriever(
         workspace.store, resolve, load, lease_ttl=ttl, canary=canary, recorder=workspace.recorder
     )
+
+
+def what_is_live(workspace: Workspace) -> str:
+    """The collection that the alias points at.
+
+    Raises:
+        CollectionNotFound: it points at nothing.
+    """
+    live = workspace.live_collection()
+    if live is None:
+        raise CollectionNotFound(
+            f"The alias {workspace.settings.alias!r} points at nothing yet. "
+            "Promote a first version: reindex promote v1"
+        )
+    return live
 
 
 def _load(workspace: Workspace, collection: str, metadata: Mapping[str, Any]) -> Serving:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from reindex.config import SourceSettings
 from reindex.errors import Locked, StoreBusy, StoreError
 from reindex.indexing.apply import write_targets
 from reindex.owner.jobs import job
@@ -38,6 +39,15 @@ class CollectionStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """Where the documents come from, and how their payloads are laid out."""
+
+    kind: str
+    payload: str
+    text_fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Registry and store side by side. ``differences`` names everything that does not agree.
 
@@ -60,6 +70,7 @@ class Status:
     owed: tuple[Backlog, ...]
     sweeps: tuple[Sweep, ...]
     canary: Canary | None = None
+    source: SourceStatus | None = None
 
 
 def status(workspace: Workspace) -> Status:
@@ -90,7 +101,12 @@ def status(workspace: Workspace) -> Status:
         tuple(workspace.journal.backlog()),
         tuple(Sweeps(registry).open()),
         Canaries(registry).running(alias),
+        _source(workspace.settings.source),
     )
+
+
+def _source(settings: SourceSettings) -> SourceStatus:
+    return SourceStatus(settings.kind, settings.payload, settings.text_fields)
 
 
 def _row(

@@ -184,12 +184,13 @@ class EdgeStore:
         page: int = 1000,
         with_payload: bool = False,
         with_vector: bool = False,
+        start: PointId | None = None,
     ) -> Iterator[list[StoredPoint]]:
         """All points in pages, ids ascending: integers first, then UUIDs."""
         self._shards.get(name)  # an unknown name is told here, not at the first page
         wanted = True if with_payload else [STAMP_KEY]
         request = {"with_payload": wanted, "with_vector": [FULL_VECTOR] if with_vector else False}
-        return self._pages(name, limit=page, **request)
+        return self._pages(name, start, limit=page, **request)
 
     def missing_vectors(self, name: str) -> set[PointId]:
         """Ids of points that lack one of the layout's vectors."""
@@ -243,10 +244,12 @@ class EdgeStore:
         self._shards.optimize(name)
         return True
 
-    def _pages(self, name: str, **request: Any) -> Iterator[list[StoredPoint]]:
+    def _pages(
+        self, name: str, start: PointId | None = None, **request: Any
+    ) -> Iterator[list[StoredPoint]]:
         from qdrant_edge import ScrollRequest
 
-        offset = None
+        offset: Any = start
         while True:
             with self._using(name) as held:
                 records, offset = held.shard.scroll(ScrollRequest(offset=offset, **request))

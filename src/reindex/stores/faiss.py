@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reindex.errors import AliasConflict, CollectionExists, CollectionNotFound, MissingExtra
-from reindex.point_ids import pack_id
+from reindex.point_ids import just_before, pack_id
 from reindex.records import (
     CollectionInfo,
     CollectionSpec,
@@ -166,10 +166,13 @@ class FaissStore:
         page: int = 1000,
         with_payload: bool = False,
         with_vector: bool = False,
+        start: PointId | None = None,
     ) -> Iterator[list[StoredPoint]]:
         """All points in pages, ids ascending: integers first, then UUIDs."""
         with self._using(name):  # an unknown name is told here, not at the first page
-            return self._pages(name, page, with_payload=with_payload, with_vector=with_vector)
+            return self._pages(
+                name, page, start, with_payload=with_payload, with_vector=with_vector
+            )
 
     def missing_vectors(self, name: str) -> set[PointId]:
         """None: a point and its vector are written in one transaction, prefixes derived from it."""
@@ -201,8 +204,10 @@ class FaissStore:
                 self._catalog.close()
                 self._catalog = None
 
-    def _pages(self, name: str, size: int, **wanted: bool) -> Iterator[list[StoredPoint]]:
-        after = b""
+    def _pages(
+        self, name: str, size: int, start: PointId | None, **wanted: bool
+    ) -> Iterator[list[StoredPoint]]:
+        after = b"" if start is None else just_before(pack_id(start))
         while True:
             with self._using(name) as held:
                 points = held.page(after, size, **wanted)

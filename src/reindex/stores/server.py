@@ -271,17 +271,20 @@ class ServerStore(Sliced):
         page: int = 1000,
         with_payload: bool = False,
         with_vector: bool = False,
+        start: PointId | None = None,
     ) -> Iterator[list[StoredPoint]]:
         """All points in pages, ids ascending: integers first, then UUIDs."""
         slot = self._shape(name).vector  # an unknown name is told here, not at the first page
         wanted = requests.wanted(with_payload, with_vector, slot)
-        return self._pages(name, slot, limit=page, **wanted)
+        return self._pages(name, slot, start, limit=page, **wanted)
 
     def missing_vectors(self, name: str) -> set[PointId]:
         """Ids of points that lack one of the layout's vectors."""
         shape = self._shape(name)
         incomplete = model_filter(requests.lacking(list(requests.vectors(shape))))
-        request = {"with_payload": False, "with_vectors": False, "scroll_filter": incomplete}
+        request: dict[str, Any] = {
+            "with_payload": False, "with_vectors": False, "scroll_filter": incomplete,
+        }  # fmt: skip
         pages = self._pages(name, shape.vector, limit=requests.READ_BATCH, **request)
         return {point.id for page in pages for point in page}
 

@@ -85,8 +85,10 @@ class Sliced:
         ended = more is None or len(inside) < len(points) or pack_id(more) >= stop
         return inside, None if ended else more
 
-    def _pages(self, name: str, slot: str, **request: Any) -> Iterator[list[StoredPoint]]:
-        offset: Any = None
+    def _pages(
+        self, name: str, slot: str, start: PointId | None = None, **request: Any
+    ) -> Iterator[list[StoredPoint]]:
+        offset: Any = start
         while True:
             ask = partial(self._client.scroll, name, offset=offset, **request)
             records, offset = self._read(name, ask)

@@ -46,6 +46,18 @@ class Scroll:
         assert [p.id for one in pages for p in one] == [0, 9, 10, 2**63, *sorted(uuids)]
         assert all(0 < len(one) <= page for one in pages)
 
+    def test_it_begins_anywhere(self, world: World) -> None:
+        name = world.made()
+        first, second, third = sorted(uuid_of(i) for i in range(3))
+        world.store.insert(name, points([0, 7, first, third]))
+        rest: dict[PointId, list[PointId]] = {
+            0: [0, 7, first, third], 1: [7, first, third], 8: [first, third],
+            first: [first, third], second: [third], third: [third],
+        }  # fmt: skip
+        for start, expected in rest.items():
+            pages = world.store.scroll(name, page=2, start=start)
+            assert [p.id for one in pages for p in one] == expected
+
     def test_it_brings_what_was_asked_for(self, world: World) -> None:
         name, vectors = world.made(), unit_vectors(2)
         world.store.insert(name, points([1, 2], vectors))

@@ -1,0 +1,84 @@
+"""The documents of what is live, as they are stored: by id, and page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from reindex.corpus.frameworks import StoredText, stored_text
+from reindex.errors import DataError
+from reindex.owner.jobs import job
+from reindex.records import Document, PointId, StoredPoint, point_id
+from reindex.stages.searching import what_is_live
+from reindex.workspace import Workspace
+
+PAGE = 500
+"""Documents per page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some documents, in the order of their points; ``following`` begins the next page."""
+
+    documents: tuple[Document, ...]
+    following: PointId | None
+
+
+@job("aside")
+def fetch(workspace: Workspace, ids: Sequence[int | str]) -> list[Document]:
+    """Those of these documents that are live, in the order asked.
+
+    ``text`` is what the payload holds by the project's settings (empty: nothing), ``rev`` the
+    write that made it (None: another client's).
+
+    Raises:
+        CollectionNotFound: nothing is live.
+    """
+    wanted = list(dict.fromkeys(point_id(id) for id in ids))
+    found = workspace.store.retrieve(what_is_live(workspace), wanted, with_payload=True)
+    return _documents(workspace, (found[id] for id in wanted if id in found))
+
+
+@job("aside")
+def page(workspace: Workspace, start: PointId | None = None, limit: int = PAGE) -> Page:
+    """The live documents from ``start`` on (None: from the first), at most ``limit``.
+
+    There is no snapshot: what is written behind ``start`` meanwhile is not seen.
+
+    Raises:
+        DataError: ``limit`` is not positive, or ``start`` is no point's id.
+        CollectionNotFound: nothing is live.
+    """
+    if limit < 1:
+        raise DataError(f"Expected at least one document per page, got {limit}.")
+    if start is not None and point_id(start) != start:
+        raise DataError(f"Expected the `following` of the page before, got {start!r}.")
+    pages = workspace.store.scroll(
+        what_is_live(workspace), page=limit + 1, with_payload=True, start=start
+    )  # fmt: skip
+    points = next(iter(pages), [])
+    following = points[limit].id if len(points) > limit else None
+    return Page(tuple(_documents(workspace, points[:limit])), following)
+
+
+@job("aside")
+def count(workspace: Workspace) -> int:
+    """How many documents are live.
+
+    Raises:
+        CollectionNotFound: nothing is live.
+    """
+    return workspace.store.count(what_is_live(workspace))
+
+
+def _documents(workspace: Workspace, points: Iterable[StoredPoint]) -> list[Document]:
+    text_of = stored_text(workspace.settings.source)
+    return [_document(point, text_of) for point in points]
+
+
+def _document(point: StoredPoint, text_of: StoredText) -> Document:
+    stamp = point.stamp
+    return Document(
+        stamp.id if stamp else point.id, text_of(point.payload), point.payload,
+        stamp.rev if stamp else None,
+    )  # fmt: skip
