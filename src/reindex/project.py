@@ -374,7 +374,8 @@ class Project(Decisions):
         ``log`` gets a line per job. See `reindex.owner.owning.Owner`.
         """
         import reindex.stages.jobs  # noqa: F401 (fills the table of jobs)
-        from reindex.owner.owning import Owner, no_log
+        from reindex.owner.lanes import no_log
+        from reindex.owner.owning import Owner
 
         return Owner(self, log=log or no_log)
 

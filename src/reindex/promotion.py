@@ -60,8 +60,8 @@ _acting: ContextVar[str | None] = ContextVar("acting", default=None)
 
 @contextlib.contextmanager
 def acting_for(name: str) -> Iterator[None]:
-    """Within this block `operator` is ``name``: whoever asked this process over a network."""
-    before = _acting.set(name)
+    """Within this block `operator` is ``name`` at this host: whoever asked it over a network."""
+    before = _acting.set(f"{name}@{socket.gethostname()}")
     try:
         yield
     finally:

@@ -55,6 +55,8 @@ class Workspace:
         """By version (None: what is live), kept warm; shared by all views."""
         self.ending: RunStopped | None = None
         """Why what runs in this workspace shall end now; whoever works asks now and then."""
+        self.job: int | None = None
+        """The job over HTTP that is done in this workspace; runs are recorded as parts of it."""
         self.sleep: Callable[[float], None] = time.sleep
         self._opened: list[Callable[[], None]] = []
         self._encoders: dict[str, Encoder] = {}

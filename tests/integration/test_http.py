@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -228,8 +229,9 @@ class TestDecisions:
         assert project.live_collection() == "docs--v2"
         assert client.post("/v1/rollback", json={}, headers=headers).status_code == 200
         flips = client.get("/v1/history").json()["history"]
+        host = socket.gethostname()
         assert [(flip["version"], flip["who"]) for flip in flips[:2]] == [
-            ("v1", "ci over HTTP"), ("v2", "ci over HTTP"),
+            ("v1", f"ci over HTTP@{host}"), ("v2", f"ci over HTTP@{host}"),
         ]  # fmt: skip
 
     def test_a_canary(self, client: TestClient, project: HashWorkspace) -> None:

@@ -24,11 +24,15 @@ wait for that. ``aside``: what is short and may run beside everything, such as s
 class Kind:
     """One kind of job.
 
-    ``detached``: it goes on when who asked for it goes away.
+    Attributes:
+        run: does it here.
+        call: does it where the store is open: here, or in the process that owns it.
+        detached: it goes on when who asked for it goes away.
     """
 
     name: str
     run: Callable[..., Any]
+    call: Callable[..., Any]
     lane: Lane
     detached: bool
 
@@ -64,7 +68,6 @@ def job(
     def mark(
         run: Callable[Concatenate[Workspace, P], R],
     ) -> Callable[Concatenate[Workspace, P], R]:
-        kind = KINDS[name or run.__name__] = Kind(name or run.__name__, run, lane, detached)
         signature = inspect.signature(run)
 
         @functools.wraps(run)
@@ -79,6 +82,8 @@ def job(
             done: R = kind.result(ask(owner, kind.name, given, workspace))
             return done
 
+        kind = Kind(name or run.__name__, run, here_or_there, lane, detached)
+        KINDS[kind.name] = kind
         return here_or_there
 
     return mark

@@ -15,17 +15,14 @@ from typing import Self
 from reindex import __version__
 from reindex.errors import OwnerError
 from reindex.owner import address
-from reindex.owner.server import Log, Server
+from reindex.owner.lanes import Lanes, Log, no_log
+from reindex.owner.server import Server
 from reindex.registry.owners import OwnerBook, OwnerRecord
 from reindex.workspace import Workspace
 
 
 class _Ended(BaseException):
     """A signal asks this process to end."""
-
-
-def no_log(_: str) -> None:
-    """The default: say nothing."""
 
 
 class Owner:
@@ -39,6 +36,8 @@ class Owner:
     def __init__(self, workspace: Workspace, *, log: Log = no_log) -> None:
         """``log`` gets a line per job, from other threads."""
         self._workspace, self._log = workspace, log
+        self.lanes = Lanes(log)
+        """Where jobs run, whoever asks for them."""
         self._book = OwnerBook(workspace.registry)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: Server | None = None
@@ -116,7 +115,7 @@ class Owner:
 
         async def serve() -> None:
             self._loop = asyncio.get_running_loop()
-            self._server = Server(self._workspace, record, self._log)
+            self._server = Server(self._workspace, record, self.lanes)
             started.set()
             await self._server.serve(listening)
 

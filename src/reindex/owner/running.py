@@ -22,8 +22,12 @@ _FIXED = ("project", "store", "qdrant")
 class Job:
     """What was asked, by whom, and how far it is."""
 
-    def __init__(self, number: int, kind: Kind, request: Mapping[str, Any], asked_by: int) -> None:
-        self.number, self.kind, self.asked_by = number, kind, asked_by
+    def __init__(
+        self, number: int, kind: Kind, request: Mapping[str, Any], asked_by: int,
+        recorded: int | None = None,
+    ) -> None:  # fmt: skip
+        """``recorded``: its number in the registry, where it was asked for over HTTP."""
+        self.number, self.kind, self.asked_by, self.recorded = number, kind, asked_by, recorded
         self.given: dict[str, Any] = request.get("arguments") or {}
         self._settings = request.get("settings")
         self.since = now()
@@ -49,24 +53,31 @@ class Job:
 
     def run(self, workspace: Workspace) -> bytes:
         """Do it, in this thread; the line that says how it ended."""
+        try:
+            return encode({"event": "result", "value": to_plain(self.do(workspace))})
+        except BaseException as error:
+            return encode(error_event(error))
+
+    def do(self, workspace: Workspace) -> Any:
+        """Do it, in this thread; its result, or what it raises."""
         self.since, self.running = now(), True
         try:
             with workspace.view(self._read_settings(workspace), self._progress) as view:
-                self._view = view
+                self._view, view.job = view, self.recorded
                 self._end_if_told()
-                value = self.kind.run(view, **self.kind.arguments(self.given))
+                value = self.kind.call(view, **self.kind.arguments(self.given))
             self.outcome = "done"
-            return encode({"event": "result", "value": to_plain(value)})
+            return value
         except BaseException as error:
             self.outcome = f"{type(error).__name__}: {error}"
-            return encode(error_event(error))
+            raise
         finally:
             if self.kind.lane != "aside":  # for short ones, this thread's connection is kept
                 workspace.registry.close()
 
-    def stop(self, why: str) -> None:
+    def stop(self, why: RunStopped) -> None:
         """Let it end where it next asks or tells how far it is, with everything kept."""
-        self._ending = RunStopped(why)
+        self._ending = why
         if self._view is not None:
             self._view.ending = self._ending
 

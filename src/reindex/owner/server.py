@@ -7,14 +7,14 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 from reindex import __version__
-from reindex.errors import OwnerError, OwnerGone
+from reindex.errors import OwnerError, OwnerGone, RunStopped
 from reindex.owner.address import BACKLOG
-from reindex.owner.jobs import KINDS, LANES, Lane
+from reindex.owner.jobs import KINDS
+from reindex.owner.lanes import Asked, Lanes
 from reindex.owner.running import Job
 from reindex.owner.wire import (
     ALIVE_EVERY,
@@ -32,8 +32,6 @@ HELLO_WITHIN = 10.0
 
 LOOK_EVERY = 0.1
 """Seconds between two looks at a job's progress."""
-
-Log = Callable[[str], None]
 
 
 class Peer:
@@ -85,14 +83,8 @@ class Peer:
 class Server:
     """Serves a listening socket until `stop`; belongs to one event loop."""
 
-    def __init__(self, workspace: Workspace, record: OwnerRecord, log: Log) -> None:
-        self._workspace, self._record, self._log = workspace, record, log
-        self._lanes: dict[Lane, ThreadPoolExecutor] = {
-            lane: ThreadPoolExecutor(size, thread_name_prefix=f"reindex-{lane}")
-            for lane, size in LANES.items()
-        }
-        self._jobs: dict[int, tuple[Job, Future[bytes]]] = {}
-        self._asked = 0
+    def __init__(self, workspace: Workspace, record: OwnerRecord, lanes: Lanes) -> None:
+        self._workspace, self._record, self._lanes = workspace, record, lanes
         self._stopping = asyncio.Event()
         self._clients: set[asyncio.Task[Any]] = set()
         self._busy: set[asyncio.Task[Any]] = set()
@@ -104,19 +96,15 @@ class Server:
         )
         await self._stopping.wait()
         server.close()
-        for job, future in self._jobs.values():
-            job.stop("the owner process was told to end")
-            future.cancel()
-        if self._jobs:
-            await asyncio.wait([asyncio.wrap_future(future) for _, future in self._jobs.values()])
+        if ending := self._lanes.stop("the owner process was told to end"):
+            await asyncio.wait([asyncio.wrap_future(future) for future in ending])
         if self._busy:  # they pass the ends on, unless somebody does not listen
             await asyncio.wait(self._busy, timeout=HELLO_WITHIN)
         if self._clients:
             for client in self._clients:
                 client.cancel()
             await asyncio.wait(self._clients)
-        for lane in self._lanes.values():
-            lane.shutdown()
+        self._lanes.close()
 
     def stop(self) -> None:
         """Ask `serve` to end."""
@@ -163,7 +151,7 @@ class Server:
 
     async def _answer(self, peer: Peer, request: dict[str, Any]) -> None:
         if request.get("job") == "jobs":
-            value = [job.as_dict() for job, _ in self._jobs.values()]
+            value = [job.as_dict() for job in self._lanes.all()]
             await peer.send(encode({"event": "result", "value": value}))
         elif self._stopping.is_set():
             raise OwnerGone(f"The owner ({self._record}) is ending. Try again when it has.")
@@ -179,29 +167,19 @@ class Server:
             raise OwnerError(f"There is no job {request.get('job')!r}.")
 
     async def _do(self, peer: Peer, request: dict[str, Any]) -> None:
-        self._asked += 1
-        job = Job(self._asked, KINDS[request["job"]], request, peer.pid)
-        ahead = [other for other, _ in self._jobs.values() if other.kind.lane == job.kind.lane]
-        future = self._lanes[job.kind.lane].submit(job.run, self._workspace)
-        self._jobs[job.number] = (job, future)
-        self._tell(job, f"asked for by process {peer.pid}")
+        job, future, ahead = self._lanes.start(
+            Asked(request["job"], request, peer.pid), lambda job: job.run(self._workspace)
+        )
         try:
-            if ahead and LANES[job.kind.lane] == 1:
-                await peer.send(encode({"event": "waiting", "for": str(ahead[-1])}))
+            if ahead is not None:
+                await peer.send(encode({"event": "waiting", "for": str(ahead)}))
             await self._watch(peer, job, future)
         except BaseException:  # the asker went away
             if not job.kind.detached:
-                job.stop("whoever asked for it has gone")
+                job.stop(RunStopped("whoever asked for it has gone"))
                 future.cancel()
             await asyncio.wait([asyncio.wrap_future(future)])
             raise
-        finally:
-            del self._jobs[job.number]
-            self._tell(job, job.outcome)
-
-    def _tell(self, job: Job, what: str) -> None:
-        if job.kind.lane != "aside":  # searches come by the thousand
-            self._log(f"{job}: {what}")
 
     async def _watch(self, peer: Peer, job: Job, future: Future[bytes]) -> None:
         """Pass progress on until the job has ended; stop it where the asker wants that."""
@@ -220,7 +198,7 @@ class Server:
             if peer.reading().done() and not ending.done():
                 if await peer.read() is None:
                     raise ConnectionResetError
-                job.stop("interrupted from where it was asked for")
+                job.stop(RunStopped("interrupted from where it was asked for"))
                 future.cancel()
         if ending.cancelled():  # it had not begun
             await peer.send(job.run(self._workspace))

@@ -33,7 +33,9 @@ _abandoned: set[tuple[Path, int]] = set()
 
 @dataclass(frozen=True, slots=True)
 class RunningRun:
-    """A run that runs, with its last beat. ``resources`` are the locks that it holds."""
+    """A run that runs, with its last beat. ``resources`` are the locks that it holds, ``job`` is
+    what was asked for over HTTP.
+    """
 
     id: int
     kind: str
@@ -53,6 +55,7 @@ class RunningRun:
     beat_at: str
     order: str | None
     ordered_by: str | None
+    job: int | None
     resources: tuple[str, ...] = ()
 
     @property
@@ -94,7 +97,8 @@ class Orders:
 _RUNNING = """
 SELECT r.id, r.kind, r.version, r.pid, r.host, r.place, r.process_start, r.started_at,
        coalesce(b.who, ''), coalesce(b.stage, ''), coalesce(b.done, 0), b.total, b.rate,
-       b.seconds_left, coalesce(b.waiting, ''), coalesce(b.beat_at, r.started_at), o.verb, o.who
+       b.seconds_left, coalesce(b.waiting, ''), coalesce(b.beat_at, r.started_at), o.verb, o.who,
+       r.job
 FROM runs r LEFT JOIN heartbeats b ON b.run = r.id
 LEFT JOIN orders o ON o.id = (SELECT max(id) FROM orders WHERE run = r.id)
 WHERE r.state = 'running' ORDER BY r.id
@@ -109,8 +113,11 @@ class Control:
 
     # -- for the run
 
-    def begin(self, kind: str, version: str | None, resources: Iterable[str], who: str) -> Run:
-        """Start a run that holds ``resources``.
+    def begin(
+        self, kind: str, version: str | None, resources: Iterable[str], who: str,
+        job: int | None = None,
+    ) -> Run:  # fmt: skip
+        """Start a run that holds ``resources``, as a part of ``job``.
 
         Raises:
             Locked: a living run holds one of them. Nothing was written.
@@ -127,6 +134,7 @@ class Control:
                 "INSERT INTO heartbeats VALUES (?, ?, '', 0, NULL, NULL, NULL, '', ?)",
                 (run.id, who, now()),
             )
+            registry.execute("UPDATE runs SET job = ? WHERE id = ?", (job, run.id))
             for resource in resources:
                 registry.execute("INSERT INTO locks VALUES (?, ?)", (resource, run.id))
         return run
@@ -188,16 +196,22 @@ class Control:
             found = self._read()
         return found
 
-    def ask(self, verb: Verb, who: str, version: str | None = None) -> list[RunningRun]:
-        """Order every running run, or those of one version; returns them.
+    def ask(
+        self, verb: Verb, who: str, version: str | None = None, *, job: int | None = None
+    ) -> list[RunningRun]:
+        """Order every running run, or those of one version or job; returns them.
 
         Raises:
             Conflict: there is none.
         """
         with self._registry.transaction():
-            runs = [run for run in self.running() if version in (None, run.version)]
+            runs = [
+                run for run in self.running()
+                if version in (None, run.version) and job in (None, run.job)
+            ]  # fmt: skip
             if not runs:
-                what = "Nothing runs" if version is None else f"No run of {version} runs"
+                only = version or (None if job is None else f"job {job}")
+                what = "Nothing runs" if only is None else f"No run of {only} runs"
                 raise Conflict(f"{what} in this project right now, so there is nothing to {verb}.")
             for run in runs:
                 self._registry.execute(
@@ -232,11 +246,19 @@ class Control:
         ]
 
     def _dead(self, run: RunningRun) -> bool:
-        if run.place != process_place():
-            return age_s(run.beat_at) > DEAD_AFTER_S
-        if run.pid == os.getpid() and (self._registry.path, run.id) in _abandoned:
+        here = run.place == process_place()
+        if here and run.pid == os.getpid() and (self._registry.path, run.id) in _abandoned:
             return True
-        return not same_process(run.pid, run.process_start)
+        return process_gone(run.pid, run.place, run.process_start, run.beat_at)
+
+
+def process_gone(pid: int, place: str, started: str | None, beat_at: str) -> bool:
+    """Whether a process has ended: as the system knows where it is of this place, else by its
+    last beat.
+    """
+    if place != process_place():
+        return age_s(beat_at) > DEAD_AFTER_S
+    return not same_process(pid, started)
 
 
 def _refusal(resource: str, other: RunningRun) -> str:

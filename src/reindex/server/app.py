@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 from reindex import __version__
+from reindex.owner.lanes import Lanes
 from reindex.project import Project
-from reindex.server import documents, embeddings, errors, health, operations, reading, search
+from reindex.server import (
+    documents,
+    embeddings,
+    errors,
+    health,
+    jobs,
+    operations,
+    reading,
+    search,
+)
 from reindex.server.middleware import LimitBody, Observe
 from reindex.server.service import Service
 
@@ -18,19 +29,21 @@ embedded by one version and searched in another's collection. Keys: `Authorizati
 """
 
 
-def make_app(project: Project) -> FastAPI:
+def make_app(project: Project, lanes: Lanes | None = None) -> FastAPI:
     """The application of one project. It loads what is live when it starts.
 
-    The project stays the caller's: it is to be open as long as the application serves.
+    The project stays the caller's: it is to be open as long as the application serves. ``lanes``:
+    those of the `Owner`, where this process is one, so that jobs from here and from terminals
+    take turns.
     """
-    service = Service(project)
+    service = Service(project, lanes)
     service.metrics.follow(project)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await service.run_aside(service.condition)  # so that the first request does not wait
         yield
-        service.close()
+        await asyncio.to_thread(service.close)
 
     app = FastAPI(
         title="reindex", version=__version__, description=ABOUT, lifespan=lifespan,
@@ -38,7 +51,7 @@ def make_app(project: Project) -> FastAPI:
     )  # fmt: skip
     app.state.service = service
     errors.install(app)
-    for part in (search, embeddings, documents, reading, operations, health):
+    for part in (search, embeddings, documents, reading, operations, jobs, health):
         app.include_router(part.router)
     app.add_middleware(LimitBody, most=int(service.settings.max_body_mb * 1e6))
     app.add_middleware(Observe, service=service)

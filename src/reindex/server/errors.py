@@ -34,6 +34,8 @@ STATUS: tuple[tuple[type[ReindexError], int], ...] = (
     (errors.ConfigError, 422),
     (errors.CollectionNotFound, 503),
     (errors.WriteNotAcknowledged, 503),
+    (errors.Cancelled, 409),
+    (errors.RunStopped, 503),
     (errors.StoreBusy, 503),
     (errors.OwnerError, 503),
     (errors.StoreError, 502),

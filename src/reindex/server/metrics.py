@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter as Counted
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ from prometheus_client.registry import Collector
 from reindex.project import Project
 from reindex.registry.canaries import Canaries
 from reindex.registry.control import Control
+from reindex.registry.jobs import JobBook
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Seconds; the bars of this server are 5 ms and 20 ms."""
@@ -96,6 +98,16 @@ class _State(Collector):
             weight.add_metric([canary.version], canary.weight)
         yield weight
         yield from self._runs()
+        yield self._jobs()
+
+    def _jobs(self) -> Metric:
+        jobs = GaugeMetricFamily(
+            "reindex_jobs", "Jobs asked for over HTTP that wait or run.", labels=["kind", "state"]
+        )
+        found = Counted((job.kind, job.state) for job in JobBook(self._project.registry).open())
+        for labels, count in found.items():
+            jobs.add_metric(labels, count)
+        return jobs
 
     def _runs(self) -> Iterator[Metric]:
         done = GaugeMetricFamily(

@@ -13,13 +13,22 @@ from reindex.plain import to_plain
 from reindex.project import Project
 from reindex.promotion import acting_for
 from reindex.server.auth import Asker, needs, service_of
+from reindex.server.jobs import accepted, start_job
 
 READING = [Depends(needs("read"))]
 Operator = Annotated[Asker, Depends(needs("operate"))]
 router = APIRouter(tags=["versions"])
 
 
-class PromoteRequest(BaseModel):
+class InBackground(BaseModel):
+    """What may take long."""
+
+    background: bool = Field(
+        False, description="Answer at once (202) with a job, see `/v1/jobs/{id}`."
+    )
+
+
+class PromoteRequest(InBackground):
     """Which version to promote. ``force`` needs a ``reason``, which is kept in the history."""
 
     version: str
@@ -28,7 +37,7 @@ class PromoteRequest(BaseModel):
     reason: str = ""
 
 
-class RollbackRequest(BaseModel):
+class RollbackRequest(InBackground):
     """Where to go back to; None: what was live before. ``now`` flips first, converges after."""
 
     version: str | None = None
@@ -90,17 +99,21 @@ async def history(request: Request) -> Response:
 @router.post("/v1/promote")
 async def promote(asked: PromoteRequest, request: Request, asker: Operator) -> Response:
     """Flip the alias to a version if the gate passes; 409 with the conditions where not."""
-    return await _decide(request, asker, lambda project: project.promote(
-        asked.version, dry_run=asked.dry_run, force=asked.force, reason=asked.reason
-    ))  # fmt: skip
+    if asked.dry_run:
+        return await _decide(
+            request, asker, lambda project: project.promote(asked.version, dry_run=True)
+        )
+    given = {"name": asked.version, "force": asked.force, "reason": asked.reason}
+    return await _as_job(request, asker, "promote", given, background=asked.background)
 
 
 @router.post("/v1/rollback")
 async def rollback(asked: RollbackRequest, request: Request, asker: Operator) -> Response:
-    """Flip the alias back."""
-    return await _decide(request, asker, lambda project: project.rollback(
-        asked.version, now=asked.now, reason=asked.reason
-    ))  # fmt: skip
+    """Flip the alias back: from what is live now, even where another flip has its turn first."""
+    service = service_of(request)
+    live = await service.run_aside(service.project.live_collection)
+    given = {"name": asked.version, "now": asked.now, "reason": asked.reason, "expected": live}
+    return await _as_job(request, asker, "rollback", given, background=asked.background)
 
 
 @router.post("/v1/canary")
@@ -120,6 +133,17 @@ async def end_canary(asked: EndRequest, request: Request, asker: Operator) -> Re
 async def _read(request: Request, read: Callable[[Project], Any]) -> Response:
     service = service_of(request)
     return _as_json(await service.run(read, service.project))
+
+
+async def _as_job(
+    request: Request, asker: Asker, kind: str, given: dict[str, Any], *, background: bool
+) -> Response:
+    """In the lane of flips; the history names the key."""
+    service = service_of(request)
+    started = await start_job(service, asker, kind, given)
+    if background:
+        return accepted(started)
+    return _as_json(await service.finish(started))
 
 
 async def _decide(request: Request, asker: Asker, decide: Callable[[Project], Any]) -> Response:

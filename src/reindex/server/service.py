@@ -13,13 +13,15 @@ from typing import Any, ParamSpec, TypeVar
 
 from reindex.config.server import ServerSettings
 from reindex.encoder.runtime import available_cores
-from reindex.errors import ReindexError
+from reindex.errors import Conflict, ReindexError, RunStopped
+from reindex.owner.lanes import Lanes
 from reindex.project import Project
 from reindex.protocols import Encoder
 from reindex.retriever import Health
 from reindex.rollout.retriever import RollingRetriever
 from reindex.server.errors import Problem
 from reindex.server.metrics import Metrics
+from reindex.server.work import Started, Work
 from reindex.stages.searching import open_retriever
 
 P = ParamSpec("P")
@@ -47,8 +49,10 @@ class Service:
     arithmetic.
     """
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, lanes: Lanes | None = None) -> None:
+        """``lanes``: the owner's, where this process owns the store."""
         self.project = project
+        self.work = Work(project, lanes)
         self.settings: ServerSettings = project.settings.server
         self.metrics = Metrics()
         self.draining = False
@@ -62,7 +66,8 @@ class Service:
         self._retriever = self.retriever()
 
     def close(self) -> None:
-        """End the threads, once what they do is done."""
+        """Stop jobs where they can be resumed; end the threads, once what they do is done."""
+        self.work.close()
         self._threads.shutdown()
         self._aside.shutdown()
 
@@ -87,9 +92,19 @@ class Service:
         return await self._in_time(future)
 
     async def run_aside(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """``work`` that may take long (a promotion), in threads that no search waits for."""
+        """``work`` on the registry alone, in threads that no search waits for."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._aside, _in_context(work, *args, **kwargs))
+
+    async def finish(self, started: Started) -> Any:
+        """The result of a job, however long it takes, or what it raises. It goes on without us."""
+        if started.end is None:
+            raise Conflict(f"Job {started.record.id} does that already.")
+        await asyncio.wait({asyncio.wrap_future(started.end)})
+        if started.end.cancelled():
+            job = await self.run_aside(self.work.book.get, started.record.id)
+            raise RunStopped(job.outcome["error"]["message"])
+        return started.end.result()
 
     @property
     def waiting(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from reindex.errors import ConfigError
+from reindex.owner.lanes import Lanes
 from reindex.project import Project
 from reindex.server.app import make_app
 from reindex.server.service import Service
@@ -36,8 +37,8 @@ def serve(project: Project, *, tell: Callable[[str], None]) -> None:
         Conflict: another process owns the embedded store.
     """
     settings = project.settings.server
-    with _listening(settings.host, settings.port) as listener, _owning(project, tell):
-        app = make_app(project)
+    with _listening(settings.host, settings.port) as listener, _owning(project, tell) as lanes:
+        app = make_app(project, lanes)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False,
             timeout_graceful_shutdown=int(settings.drain_timeout) or 1,
@@ -70,9 +71,9 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def _owning(project: Project, tell: Callable[[str], None]) -> Iterator[None]:
+def _owning(project: Project, tell: Callable[[str], None]) -> Iterator[Lanes | None]:
     if project.settings.store.kind == "server":
-        yield
+        yield None
         return
-    with project.own(log=tell):
-        yield
+    with project.own(log=tell) as owner:
+        yield owner.lanes

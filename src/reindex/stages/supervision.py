@@ -108,7 +108,7 @@ def supervised(
         Locked: another living run holds one of ``locks``.
     """
     control = Control(workspace.registry)
-    run = control.begin(kind, version, locks, operator())
+    run = control.begin(kind, version, locks, operator(), workspace.job)
     job = Job(control, run, RunPace(budget), workspace.progress)
     try:
         job.listen()
