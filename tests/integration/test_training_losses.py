@@ -25,6 +25,7 @@ from reindex.training.libraries import quiet
 from reindex.training.losses import Needs, make_loss
 from reindex.training.measures import Measures
 from reindex.training.objectives import Objective, as_objectives, lay_out, make_batches
+from reindex.training.passes import ON_A_CPU, Passes
 from reindex.training.trainer import make_trainer
 
 pytestmark = pytest.mark.train
@@ -50,14 +51,15 @@ class Step:
     """A loss, its model without dropout, and a batch that the trainer collated."""
 
     def __init__(
-        self, base: Any, folder: Path, given: Any, loss: str, asked: TrainSettings
-    ) -> None:
+        self, base: Any, folder: Path, given: Any, loss: str, asked: TrainSettings,
+        passes: Passes = ON_A_CPU,
+    ) -> None:  # fmt: skip
         [task] = lay_out(as_objectives(given, loss), temperature=asked.temperature)
         torch.manual_seed(3)
         self.model = copy.deepcopy(base)
         needs = Needs(
             self.model, DIMS, task.negatives, len(task.classes),
-            guide=lambda: base,
+            guide=lambda: base, passes=passes,
         )  # fmt: skip
         self.loss = make_loss(task.choice.loss, needs, asked)
         with quiet():
@@ -134,14 +136,13 @@ def test_cached_gradients_are_the_plain_ones(
     matryoshka: str,
     base: Any,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = triplets(negatives) if negatives else pairs()
     found = []
     for above in (LARGE, 1):  # plain, then cached
-        monkeypatch.setattr("reindex.training.losses.CACHED_ABOVE", above)
         step = Step(base, tmp_path, rows, name,
-                    settings(matryoshka=matryoshka, batch_size=LARGE))  # fmt: skip
+                    settings(matryoshka=matryoshka, batch_size=LARGE),
+                    Passes(whole=above))  # fmt: skip
         found.append(gradients(step))
     kinds = [type(getattr(step.loss, "loss", step.loss)).__name__, type(step.loss).__name__]
     assert any(kind.startswith("Cached") for kind in kinds)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from reindex.cli.amounts import size
 from reindex.cli.app import json_option, main, with_project
 from reindex.cli.output import emit_json, table
 
@@ -168,6 +169,7 @@ def show_trained(trained: Trained, *, as_json: bool) -> None:
     for item in lineage["objectives"]:
         click.echo(f"{item['rows']:,} {item['kind']}: loss {item['loss']} ({item['reason']})")
     click.echo(f"Pooling: {lineage['pooling']}; batches padded on the {lineage['padding_side']}.")
+    show_speed(trained.result.speed)
     before, after = version.metrics["before"], version.metrics["after"]
     rows = [[name, f"{before[name]:.4f}", f"{after[name]:.4f}"] for name in after if name in before]
     table(["dev metric", "base", version.name], rows, title=f"{version.name} from {version.base}")
@@ -177,6 +179,18 @@ def show_trained(trained: Trained, *, as_json: bool) -> None:
     if version.metrics["best_is_base"]:
         click.echo("No checkpoint was better than the base on dev: the base's weights were kept.")
     click.echo(f"Next: reindex export {version.name}")
+
+
+def show_speed(speed: Mapping[str, float]) -> None:
+    """Pairs per second of the steps; on a GPU how busy it was, and its memory."""
+    if not speed:
+        return
+    told = f"{speed['pairs_per_second']:.3g} pairs/s in training steps"
+    if "gpu_busy" in speed:
+        told += (
+            f"; GPU busy {speed['gpu_busy']:.0%}, {size(int(speed['gpu_memory']))} of its memory"
+        )
+    click.echo(f"{told}.")
 
 
 def show_forgetting(averaging: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from reindex.errors import ModelError
 from reindex.records import text_hash
 from reindex.training.architecture import pooling_of
 from reindex.training.libraries import load, versions
-from reindex.training.losses import is_cached
 from reindex.training.objectives import Task, query_hashes
 from reindex.training.trainer import has_bf16
 
@@ -57,7 +56,7 @@ def trace(
         "dev_sha256": None if held.dev is None else held.dev.digest,
         "general": {name: data.digest for name, data in held.general.items()},
         "examples": sum(task.rows for task in tasks),
-        "objectives": [_objective(task, settings) for task in tasks],
+        "objectives": [_objective(task) for task in tasks],
         "query_hashes": query_hashes(tasks),
         "seed": settings.seed,
         "hyperparameters": settings.model_dump(mode="json", exclude=_ELSEWHERE),
@@ -74,13 +73,12 @@ def trace(
     }
 
 
-def _objective(task: Task, settings: TrainSettings) -> dict[str, Any]:
+def _objective(task: Task) -> dict[str, Any]:
     """What is lowered on what, and why; the file's name does not decide the result."""
     return {
         "kind": task.data.kind,
         "loss": task.choice.loss.name,
         "reason": task.choice.reason,
-        "cached": is_cached(task.choice.loss, settings, task.negatives),
         "weight": task.weight,
         "rows": task.rows,
         "sha256": task.data.digest,
@@ -98,7 +96,8 @@ def _data_hash(tasks: Sequence[Task]) -> str:
 def fixed_part(lineage: Mapping[str, Any]) -> dict[str, Any]:
     """What must be the same for a training to go on: all but place, machine and versions."""
     fixed = {key: value for key, value in lineage.items() if key not in _MAY_DIFFER}
-    return {**lineage["hyperparameters"], **fixed}
+    how = {key: value for key, value in lineage["hyperparameters"].items() if key != "compile"}
+    return {**how, **fixed}
 
 
 def _dimension(model: Any) -> int:

@@ -9,14 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reindex.errors import ConfigError
-from reindex.losses import CACHED_ABOVE, Loss
+from reindex.losses import Loss
 from reindex.training.libraries import load, sentence_transformers_part
+from reindex.training.passes import ON_A_CPU, Passes
 
 if TYPE_CHECKING:
     from reindex.config import TrainSettings
-
-CACHED_ROWS = 32
-"""Rows per forward pass with cached gradients."""
 
 TRIPLET_MARGIN = 0.2
 """In cosine distance. FaceNet's 0.2 (Schroff et al. 2015) is in squared distance, twice that."""
@@ -35,6 +33,7 @@ class Needs:
         negatives: per row of the data.
         classes: how many labels the data has.
         guide: loads the model that tells false negatives; called where a loss wants one.
+        passes: rows that are computed at once.
     """
 
     model: Any
@@ -42,6 +41,7 @@ class Needs:
     negatives: int = 0
     classes: int = 0
     guide: Callable[[], Any] | None = None
+    passes: Passes = ON_A_CPU
 
 
 def make_loss(loss: Loss, needs: Needs, settings: TrainSettings) -> Any:
@@ -55,7 +55,7 @@ def make_loss(loss: Loss, needs: Needs, settings: TrainSettings) -> Any:
     Raises:
         ConfigError: the combination cannot be computed.
     """
-    cached = is_cached(loss, settings, needs.negatives)
+    cached = is_cached(loss, settings, needs.negatives, needs.passes)
     _check(loss, needs, settings, cached=cached)
     inner = _MAKERS[loss.name](needs, settings, cached)
     losses = sentence_transformers_part("losses")
@@ -70,15 +70,17 @@ def make_loss(loss: Loss, needs: Needs, settings: TrainSettings) -> Any:
     return losses.MatryoshkaLoss(needs.model, inner, list(needs.dims), weights)
 
 
-def is_cached(loss: Loss, settings: TrainSettings, negatives: int = 0) -> bool:
-    """Whether gradients are cached: for large batches, and for GIST with several negatives.
+def is_cached(
+    loss: Loss, settings: TrainSettings, negatives: int = 0, passes: Passes = ON_A_CPU
+) -> bool:
+    """Whether gradients are cached: for batches too large at once; for GIST with several negatives.
 
     (sentence-transformers' plain GIST takes one negative at most. In 2D nothing is cached: a
     layer's embeddings are gone when the cached gradients come.)
     """
     if not loss.cached or settings.matryoshka == "2d":
         return False
-    return settings.batch_size > CACHED_ABOVE or (loss.name == "gist" and negatives > 1)
+    return settings.batch_size > passes.whole or (loss.name == "gist" and negatives > 1)
 
 
 def _check(loss: Loss, needs: Needs, settings: TrainSettings, *, cached: bool) -> None:
@@ -102,7 +104,7 @@ def _mnrl(needs: Needs, settings: TrainSettings, cached: bool, **more: Any) -> A
             needs.model, scale=1 / settings.temperature, **more
         )
     return losses.CachedMultipleNegativesRankingLoss(
-        needs.model, scale=1 / settings.temperature, mini_batch_size=CACHED_ROWS, **more
+        needs.model, scale=1 / settings.temperature, mini_batch_size=needs.passes.rows, **more
     )
 
 
@@ -116,7 +118,7 @@ def _symmetric(needs: Needs, settings: TrainSettings, cached: bool) -> Any:
     if not cached:
         return losses.MultipleNegativesSymmetricRankingLoss(needs.model, scale=scale)
     return losses.CachedMultipleNegativesSymmetricRankingLoss(
-        needs.model, scale=scale, mini_batch_size=CACHED_ROWS
+        needs.model, scale=scale, mini_batch_size=needs.passes.rows
     )
 
 
@@ -128,7 +130,7 @@ def _gist(needs: Needs, settings: TrainSettings, cached: bool) -> Any:
     if not cached:
         return losses.GISTEmbedLoss(needs.model, guide, temperature=temperature)
     return losses.CachedGISTEmbedLoss(
-        needs.model, guide, temperature=temperature, mini_batch_size=CACHED_ROWS
+        needs.model, guide, temperature=temperature, mini_batch_size=needs.passes.rows
     )
 
 

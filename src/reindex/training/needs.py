@@ -14,10 +14,16 @@ from reindex.losses import CACHED_ABOVE
 from reindex.training.base import load_base
 from reindex.training.batching import PackedForward
 from reindex.training.libraries import load
-from reindex.training.losses import CACHED_ROWS
 from reindex.training.memory import anonymous_bytes, available_bytes, keep_freed_memory
 from reindex.training.packing import pack
-from reindex.training.trainer import PACKED_ROWS
+from reindex.training.passes import (
+    CACHED_ROWS,
+    MEMORY_SHARE,
+    MemoryProbe,
+    cuda_limit,
+    largest_batch,
+)
+from reindex.training.trainer import PACKED_ROWS, has_bf16
 
 if TYPE_CHECKING:
     from reindex.config import TrainSettings
@@ -27,6 +33,9 @@ SAMPLE = 512
 
 PROBE = 8
 """Pairs that a step is measured with."""
+
+MOST_TRIED = 8192
+"""Rows of the largest batch that is tried on a GPU."""
 
 SLACK = 1.15
 """Over what is kept for the gradients: their own temporaries, and batches longer than the mean."""
@@ -44,7 +53,8 @@ class TrainingNeeds:
         activations: bytes that a step keeps for its gradients.
         memory: anonymous bytes of the whole process at its peak.
         available: bytes that the machine could still give before.
-        largest_batch: rows that would fit into what is available.
+        largest_batch: rows that would fit into what is available; on a GPU those of the longest
+            texts that were found to go through.
         packed: whether the architecture trains on packed texts.
     """
 
@@ -77,7 +87,7 @@ def measure_needs(
 
     ``weight``: how often an epoch goes through the examples.
 
-    On a GPU memory and speed are those of the CPU's path; only the counts hold there.
+    On a GPU memory and speed are still those of the CPU's path; the largest batch is tried there.
 
     Raises:
         ModelError: the base cannot be had.
@@ -88,7 +98,9 @@ def measure_needs(
         base,
         max_length=settings.max_length,
         prompts=(settings.query_prompt, settings.document_prompt),
-    ).cpu()
+    )
+    tried = _largest_on_gpu(model, examples, settings)
+    model = model.cpu()
     before = anonymous_bytes()
     keep_freed_memory()
     packed = pack(model)
@@ -114,8 +126,19 @@ def measure_needs(
         threads=load("torch").get_num_threads(),
         packed=packed,
         available=available,
-        **_memory(settings, probe, tokens, before - probe.weights, available),
+        **(_memory(settings, probe, tokens, before - probe.weights, available) | tried),
     )
+
+
+def _largest_on_gpu(model: Any, examples: Sequence[Row], settings: TrainSettings) -> dict[str, int]:
+    """The largest batch by trying, where there is a GPU; nothing else."""
+    if model.device.type != "cuda":
+        return {}
+    texts = max(len(texts_of(item)) for item in examples)
+    texts += settings.negatives.number if settings.negatives.sources and texts == 2 else 0
+    with cuda_limit(MEMORY_SHARE):
+        probe = MemoryProbe(model, texts, half=has_bf16("cuda"))
+        return {"largest_batch": largest_batch(probe, MOST_TRIED)}
 
 
 def _memory(

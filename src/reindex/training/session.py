@@ -20,14 +20,16 @@ from reindex.training.devset import DevSet
 from reindex.training.freezing import freeze
 from reindex.training.libraries import load, quiet
 from reindex.training.lighter import cut_at, set_dropout
-from reindex.training.losses import Needs, make_loss
+from reindex.training.losses import Needs, is_cached, make_loss
 from reindex.training.measures import Measures, measure_of, retrieval
 from reindex.training.objectives import Task
+from reindex.training.passes import Passes, passes_of
 from reindex.training.ranks import from_leader, leads, processes
 from reindex.training.results import TrainResult
 from reindex.training.runs import RunFolder
 from reindex.training.sampling import Batches
-from reindex.training.trainer import frozen, make_trainer
+from reindex.training.speed import Speed, clock
+from reindex.training.trainer import compile_layers, frozen, has_bf16, make_trainer
 
 if TYPE_CHECKING:
     from reindex.config import TrainSettings
@@ -47,6 +49,7 @@ class Session:
         self._started = time.monotonic()
         self._earlier = float(self.run.notes.get("seconds", 0.0))
         self._measures = Measures(())
+        self._speed = Speed()
 
     @property
     def seconds(self) -> float:
@@ -67,11 +70,14 @@ class Session:
             adapters.attach(model, settings.lora)
         if settings.freeze_layers is not None:
             freeze(model, settings.freeze_layers)
-        losses = self._losses(model, tasks)
+        self._speed = Speed(model.device)
+        losses = self._losses(model, tasks, self._passes(model, tasks))
         self._measures = self._measured_by(tasks, losses, dev, model.device.type)
         self._measure_base(model)
         if settings.dropout is not None:
             set_dropout(model, settings.dropout)
+        if settings.compile and model.device.type == "cuda":  # packed layers run one by one
+            compile_layers(model)
         measured = bool(self._measures.parts)
         conductor = Conductor(
             evaluations=settings.evaluations if measured else 0,
@@ -90,9 +96,10 @@ class Session:
                 settings=settings,
                 folder=self.run.path,
                 measures=self._measures,
-                callbacks=make_callbacks(
-                    conductor, patience=settings.patience if measured else None
-                ),
+                callbacks=[
+                    *make_callbacks(conductor, patience=settings.patience if measured else None),
+                    clock(self._speed, settings.batch_size * processes()),
+                ],
             )
             self._run(trainer, conductor, last)
         return trainer
@@ -113,7 +120,24 @@ class Session:
         if self.on_evaluation is not None:
             self.on_evaluation({"step": step, **self._measures.read(logged)})
 
-    def _losses(self, model: Any, tasks: Sequence[Task]) -> list[Any]:
+    def _passes(self, model: Any, tasks: Sequence[Task]) -> Passes:
+        """What fits at once, the same in all processes; told in the lineage."""
+        settings, texts = self.settings, max(2 + task.negatives for task in tasks)
+        with cut_at(model, settings.training_length):
+            passes = from_leader(
+                lambda: passes_of(
+                    model, texts, settings.batch_size, half=has_bf16(model.device.type)
+                )
+            )
+        cached = [
+            task.name
+            for task in tasks
+            if is_cached(task.choice.loss, settings, task.negatives, passes)
+        ]
+        self.lineage["passes"] = {"rows": passes.rows, "cached": cached}
+        return passes
+
+    def _losses(self, model: Any, tasks: Sequence[Task], passes: Passes) -> list[Any]:
         made = []
         for task in tasks:
             needs = Needs(
@@ -122,6 +146,7 @@ class Session:
                 negatives=task.negatives,
                 classes=len(task.classes),
                 guide=lambda: frozen(self._load(self.settings.guide or self.lineage["base"])),
+                passes=passes,
             )
             made.append(make_loss(task.choice.loss, needs, self.settings))
         return made
@@ -134,7 +159,7 @@ class Session:
 
     def _run(self, trainer: Any, conductor: Conductor, last: Path | None) -> None:
         try:
-            with conductor.holding_interrupts():
+            with conductor.holding_interrupts(), self._speed.watching():
                 trainer.train(resume_from_checkpoint=None if last is None else str(last))
             if conductor.interrupted:
                 raise KeyboardInterrupt
@@ -178,6 +203,7 @@ class Session:
             lineage=self.lineage,
             best_is_base=best_is_base,
             averaging={} if averaged is None else averaged.as_dict(),
+            speed=self._speed.figures(),
         )
         self.run.note(result=result.as_dict(), seconds=result.seconds)
         self.run.drop_checkpoints()

@@ -27,7 +27,7 @@ def has_bf16(device: str) -> bool:
     """Whether bfloat16 autocast pays: native on the GPU, or AVX-512-BF16 or AMX on the CPU."""
     torch = load("torch")
     if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device != "cpu":
         return False
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
@@ -95,6 +95,14 @@ def make_trainer(
     )
     trainer.remove_callback(load("transformers").PrinterCallback)  # it prints to stdout
     return trainer
+
+
+def compile_layers(model: Any, backend: str = "inductor") -> None:
+    """Let torch.compile fuse what the transformer computes; its weights keep their names.
+
+    Lengths vary from batch to batch, so it compiles for any (``dynamic``).
+    """
+    model[0].auto_model.compile(dynamic=True, backend=backend)
 
 
 def frozen(model: Any) -> Any:
