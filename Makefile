@@ -8,6 +8,7 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 DEMO ?= demo
 WORKERS ?= auto
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -17,12 +18,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-$(VENV)/.all: pyproject.toml constraints.txt
+$(VENV)/.all: pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "reindex needs Python >= 3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --upgrade pip
 	$(PIP) install --quiet '$(TORCH)' $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
-	$(PIP) install --quiet -c constraints.txt -e '.[demo,dev,parquet]'
+	$(PIP) install --quiet -c constraints.txt -e '.[demo,dev,parquet]' $(PLUGINS:%=-e ./%)
 	touch $@
 
 $(VENV)/.core: pyproject.toml constraints.txt
@@ -50,7 +51,7 @@ test: lint types  ## lint, strict types, all tests but the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile
 
 test-core: setup-core  ## the tests of the light core, without torch
-	$(BIN)/python -m pytest -m 'not slow and not train' -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest tests -m 'not slow and not train' -n $(WORKERS) --dist loadfile
 
 test-slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -65,7 +65,8 @@ def write_documents(folder: Path, texts: Sequence[str], *, name: str = "corpus.j
 def hash_project(folder: Path, *, versions: int = 2, **values: dict[str, Any]) -> HashWorkspace:
     """A new project with ``versions`` exported versions, nothing built."""
     (folder / "reindex.toml").write_text(
-        render_config({"source": {"path": Path("data")}, **values}), "utf-8"
+        render_config({**values, "source": {"path": Path("data"), **values.get("source", {})}}),
+        "utf-8",
     )
     settings = load_settings(folder)
     registry = Registry(settings.home / REGISTRY_NAME, create=True)

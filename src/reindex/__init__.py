@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reindex.connection import Connection, Embedded, connect
     from reindex.errors import ReindexError
     from reindex.indexing import Indexer
     from reindex.project import Project
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "connect": ("reindex.connection", "connect"),
     "open": ("reindex.project", "open_project"),
+    "Connection": ("reindex.connection", "Connection"),
     "Document": ("reindex.records", "Document"),
+    "Embedded": ("reindex.connection", "Embedded"),
     "Indexer": ("reindex.indexing", "Indexer"),
     "Project": ("reindex.project", "Project"),
     "ReindexError": ("reindex.errors", "ReindexError"),
@@ -31,7 +35,9 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "Connection",
     "Document",
+    "Embedded",
     "Indexer",
     "Project",
     "ReindexError",
@@ -39,6 +45,7 @@ __all__ = [
     "Retriever",
     "RollingRetriever",
     "__version__",
+    "connect",
     "open",
 ]
 

@@ -47,6 +47,12 @@ Every message says what was expected, what came instead, and what to do. Imports
     ├── CanaryRefused          a candidate cannot answer beside what is live
     ├── WatchRefused           there is no promotion to watch
     ├── FeedbackError          feedback that says nothing, or is not of the form expected
+    ├── ServerError            a reindex server cannot be asked, or its answer cannot be read
+    │   ├── ServerUnreachable  it does not answer, or not in time
+    │   ├── ServerBusy         it has too much to do, or took too long
+    │   └── AccessDenied       it wants a key, or another one
+    ├── RequestRefused         what was asked is not of the form expected
+    │   └── RequestTooLarge    it is more than a server takes at once
     └── SpaceMismatch          a query and a collection of different spaces were about to meet
 """
 
@@ -251,6 +257,30 @@ class WatchRefused(ReindexError):
 
 class FeedbackError(ReindexError):
     """Feedback that says nothing, or is not of the form expected; nothing was recorded."""
+
+
+class ServerError(ReindexError):
+    """A reindex server cannot be asked, or its answer cannot be read."""
+
+
+class ServerUnreachable(ServerError):
+    """The server does not answer, or not in time."""
+
+
+class ServerBusy(ServerError):
+    """The server has too much to do right now, or took too long."""
+
+
+class AccessDenied(ServerError):
+    """The server wants a key, or one with another scope."""
+
+
+class RequestRefused(ReindexError):
+    """What was asked is not of the form expected."""
+
+
+class RequestTooLarge(RequestRefused):
+    """More than a server takes in one request."""
 
 
 class SpaceMismatch(ReindexError):

@@ -17,7 +17,7 @@ ROOT = Path(reindex.__file__).parent
 RANKS = {
     "errors": 0, "processes": 0, "diskspace": 1, "plain": 1, "pacing": 1,
     "records": 1, "losses": 1, "webhooks": 1, "measures": 1, "protocols": 2, "point_ids": 2,
-    "config": 3, "vector_cache": 3, "artifact": 2, "registry": 4,
+    "config": 3, "vector_cache": 3, "artifact": 2, "writes": 2, "registry": 4,
     "corpus": 4, "encoder": 4, "stores": 5,
     "training": 5, "build": 5, "retriever": 5, "forecast": 2, "sizing": 3,
     "export": 6, "evaluation": 6, "synthesis": 7, "testing": 6, "distributed": 6, "inspection": 6,
@@ -25,7 +25,7 @@ RANKS = {
     "promotion": 8, "workspace": 9,
     "off_the_shelf": 7,
     "report": 9, "owner": 10, "indexing": 10, "stages": 11, "decisions": 12,
-    "project": 13, "server": 14, "cli": 15, "__main__": 16,
+    "project": 13, "connection": 14, "server": 14, "cli": 15, "__main__": 16,
 }  # fmt: skip
 """A module may import modules of its own name or of a lower rank."""
 
@@ -52,7 +52,7 @@ ONLY_IN = {
     "starlette": {"server"},
     "uvicorn": {"server"},
     "prometheus_client": {"server"},
-    "httpx": {"synthesis", "stores.retry"},
+    "httpx": {"connection", "synthesis", "stores.retry"},
     "jinja2": {"report"},
     "markupsafe": {"report"},
 }
@@ -118,7 +118,7 @@ def test_external_packages_stay_in_their_rooms() -> None:
 @pytest.mark.parametrize(
     "module",
     ["reindex.cli", "reindex.retriever", "reindex.stores", "reindex.encoder", "reindex.promotion",
-     "reindex.build", "reindex.project"],
+     "reindex.build", "reindex.project", "reindex.connection.http", "reindex.connection.local"],
 )  # fmt: skip
 def test_serving_and_operating_load_no_training_library(module: str) -> None:
     code = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 from reindex.indexing.apply import apply, replay
-from reindex.indexing.writes import Ack, Write
-from reindex.records import Document
 from reindex.workspace import Workspace
+from reindex.writes import Ack, Given, Write, as_ids, as_writes
 
 logger = logging.getLogger(__name__)
 
 Apply = Callable[[Sequence[Write]], list[Ack]]
-Given = Document | Write | tuple[int | str, str | None, Mapping[str, Any]]
 
 
 class Indexer:
@@ -45,9 +42,7 @@ class Indexer:
             WriteRefused: one of the documents cannot be stored; names it. Nothing was written.
             WriteNotAcknowledged: they are in the journal, but what is live could not take them.
         """
-        single = isinstance(documents, Document | Write | tuple)
-        given: Iterable[Given] = [documents] if single else documents  # type: ignore[assignment,list-item]
-        return self._apply([_write(item) for item in given])
+        return self._apply(as_writes(documents))
 
     def delete(self, ids: int | str | Iterable[int | str]) -> list[Ack]:
         """Delete documents by their own ids; no matter whether they are there.
@@ -55,17 +50,7 @@ class Indexer:
         Raises:
             WriteNotAcknowledged: as `upsert`.
         """
-        several = [ids] if isinstance(ids, int | str) else list(ids)
-        return self._apply([Write(id) for id in several])
-
-
-def _write(given: Given) -> Write:
-    if isinstance(given, Write):
-        return Write(given.id, given.text, given.payload if given.payload is not None else {})
-    if isinstance(given, Document):
-        return Write(given.id, given.text, given.payload)
-    id, text, payload = given
-    return Write(id, text, dict(payload))
+        return self._apply([Write(id) for id in as_ids(ids)])
 
 
 def _finish_what_others_left(workspace: Workspace) -> None:

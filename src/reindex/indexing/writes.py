@@ -1,11 +1,10 @@
-"""One write as it is asked for and as it is answered; and what makes it a good one."""
+"""What makes a single write a good one."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from reindex.build.lookup import hashed
 from reindex.build.plan import Candidate, Refusal
@@ -14,49 +13,9 @@ from reindex.corpus.documents import shaped
 from reindex.corpus.frameworks import stored_text
 from reindex.errors import WriteRefused
 from reindex.records import Document, Payload
+from reindex.writes import Ack, Write
 
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """An upsert, or, without a payload, a delete. All of it is JSON.
-
-    ``text``: what is embedded; None: what the payload holds.
-    """
-
-    id: int | str
-    text: str | None = None
-    payload: Payload | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON form."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `as_dict`."""
-        return cls(values["id"], values["text"], values["payload"])
-
-
-@dataclass(frozen=True, slots=True)
-class Ack:
-    """A write that is in the journal and in the collection that was live.
-
-    ``pending``: write targets that do not have it yet; they get it later.
-    """
-
-    id: int | str
-    rev: int
-    collection: str
-    pending: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON form."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `as_dict`."""
-        return cls(values["id"], values["rev"], values["collection"], tuple(values["pending"]))
+__all__ = ["Ack", "Checked", "Write", "checked"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def _check(count: int, service: Service) -> None:
     if count > service.settings.max_texts:
         raise Problem(
             400, f"{count} documents; {service.settings.max_texts} are the most "
-            "(server.max_texts). Send several requests.",
+            "(server.max_texts). Send several requests.", code="too_many",
         )  # fmt: skip
 
 

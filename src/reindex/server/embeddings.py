@@ -27,7 +27,9 @@ class EmbeddingRequest(BaseModel):
     """OpenAI's request."""
 
     input: str | list[str] | list[int] | list[list[int]]
-    model: str = Field(description="The alias (what is live) or a version's name.")
+    model: str | None = Field(
+        None, description="The alias or a version's name. Unset, or the alias: what is live."
+    )
     dimensions: Annotated[int, Field(ge=1)] | None = Field(
         None, description="So many first dimensions, renormalised (Matryoshka)."
     )
@@ -83,7 +85,7 @@ def _texts(asked: EmbeddingRequest, most: int) -> list[str]:
     if len(texts) > most:
         raise Problem(
             400, f"input has {len(texts)} texts; {most} are the most (server.max_texts).",
-            param="input",
+            param="input", code="too_many",
         )  # fmt: skip
     return texts
 

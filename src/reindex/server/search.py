@@ -97,7 +97,7 @@ async def search_batch(asked: BatchRequest, request: Request) -> Any:
     if len(asked.queries) > service.settings.max_texts:
         raise Problem(
             400, f"{len(asked.queries)} queries; {service.settings.max_texts} are the most "
-            "(server.max_texts).", param="queries",
+            "(server.max_texts).", param="queries", code="too_many",
         )  # fmt: skip
     return FoundAll(results=await service.run(_search, service, asked.queries, asked))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from reindex.rollout.retriever import RollingRetriever
 from reindex.server.errors import Problem
 from reindex.server.metrics import Metrics
 from reindex.server.work import Started, Work
+from reindex.stages.embedding import Encoders
 from reindex.stages.searching import open_retriever
 
 P = ParamSpec("P")
@@ -61,8 +61,7 @@ class Service:
         self._aside = ThreadPoolExecutor(2, "operate")
         self._room = threads + self.settings.max_waiting
         self._taken = 0
-        self._encoders: dict[str, Encoder] = {}
-        self._loading = threading.Lock()
+        self._encoders = Encoders(project)
         self._retriever = self.retriever()
 
     def close(self) -> None:
@@ -130,21 +129,14 @@ class Service:
         found.timed = self.metrics.timed
         return found
 
-    def encoder(self, name: str) -> tuple[str, Encoder]:
-        """(version, its encoder) for an alias or a version's name; the alias: what is live.
+    def encoder(self, name: str | None) -> tuple[str, Encoder]:
+        """(version, its encoder) for an alias or a version's name; the alias or None: live.
 
         Raises:
             UnknownVersion: there is no such version. ArtifactError: it is not exported.
             CollectionNotFound: the alias points at nothing.
         """
-        if name == self.project.settings.alias:
-            lease = self._retriever.lease()
-            return lease.version, lease.encoder
-        version = self.project.registry.version(name)
-        with self._loading:
-            if name not in self._encoders:
-                self._encoders[name] = self.project.encoder(version)
-            return name, self._encoders[name]
+        return self._encoders.find(name)
 
     def condition(self) -> Condition:
         """Resolves and, the first time, loads what is live."""

@@ -1,0 +1,130 @@
+"""A connection to a project on this host."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reindex.connection.base import Connection, Embedded, Kind, check_embedding, check_queries
+from reindex.encoder import truncate
+from reindex.errors import RequestRefused
+from reindex.plain import to_plain
+from reindex.project import Project
+from reindex.records import Condition
+from reindex.retriever import Results
+from reindex.stages.embedding import Encoders
+from reindex.writes import Ack, Given
+
+
+class LocalConnection(Connection):
+    """Asks a project; see `reindex.connect`. For asyncio, in other threads."""
+
+    def __init__(self, project: Project, *, owned: bool = False) -> None:
+        """``owned``: closing the connection closes the project."""
+        self._project, self._owned = project, owned
+        self._encoders = Encoders(project)
+
+    @classmethod
+    def open(cls, path: Path) -> LocalConnection:
+        """Of the project at ``path``: its folder or its reindex.toml."""
+        return cls(Project.open(path), owned=True)
+
+    def __repr__(self) -> str:
+        return f"LocalConnection({str(self._project.settings.root)!r})"
+
+    # -- asked here
+
+    def search_many(
+        self, queries: Sequence[str], k: int = 10, *, where: Condition | None = None,
+        key: str | None = None,
+    ) -> list[Results]:  # fmt: skip
+        """As `Connection.search_many`."""
+        check_queries(queries, k)
+        if not queries:
+            return []
+        return self._project.retriever().search_many(queries, k, where=where, key=key)
+
+    def embed(
+        self, texts: Sequence[str], *, kind: Kind, model: str | None = None,
+        dimensions: int | None = None,
+    ) -> Embedded:  # fmt: skip
+        """As `Connection.embed`."""
+        check_embedding(texts, kind, dimensions)
+        if not texts:
+            return Embedded(np.zeros((0, 0), np.float32), model or "")
+        version, encoder = self._encoders.find(model)
+        if dimensions is not None and dimensions > encoder.dim:
+            raise RequestRefused(f"dimensions = {dimensions}, but {version} has {encoder.dim}.")
+        encode = encoder.encode_queries if kind == "query" else encoder.encode_documents
+        vectors = encode(list(texts))
+        return Embedded(truncate(vectors, dimensions) if dimensions else vectors, version)
+
+    def upsert(self, documents: Given | Iterable[Given]) -> list[Ack]:
+        """As `Connection.upsert`."""
+        return self._project.indexer().upsert(documents)
+
+    def delete(self, ids: int | str | Iterable[int | str]) -> list[Ack]:
+        """As `Connection.delete`."""
+        return self._project.indexer().delete(ids)
+
+    def feedback(
+        self, search: Results | str, *, clicked: Iterable[int | str] = (),
+        used: Iterable[int | str] = (), grade: float | None = None,
+    ) -> None:  # fmt: skip
+        """As `Connection.feedback`."""
+        self._project.retriever().feedback(search, clicked=clicked, used=used, grade=grade)
+
+    def status(self) -> dict[str, Any]:
+        """As `Connection.status`."""
+        found: dict[str, Any] = to_plain(self._project.status())
+        return found
+
+    def close(self) -> None:
+        """Close the project, where this connection opened it."""
+        if self._owned:
+            self._project.close()
+
+    # -- the same for asyncio
+
+    async def asearch_many(
+        self, queries: Sequence[str], k: int = 10, *, where: Condition | None = None,
+        key: str | None = None,
+    ) -> list[Results]:  # fmt: skip
+        """As `search_many`."""
+        return await asyncio.to_thread(self.search_many, queries, k, where=where, key=key)
+
+    async def aembed(
+        self, texts: Sequence[str], *, kind: Kind, model: str | None = None,
+        dimensions: int | None = None,
+    ) -> Embedded:  # fmt: skip
+        """As `embed`."""
+        return await asyncio.to_thread(
+            self.embed, texts, kind=kind, model=model, dimensions=dimensions
+        )
+
+    async def aupsert(self, documents: Given | Iterable[Given]) -> list[Ack]:
+        """As `upsert`."""
+        return await asyncio.to_thread(self.upsert, documents)
+
+    async def adelete(self, ids: int | str | Iterable[int | str]) -> list[Ack]:
+        """As `delete`."""
+        return await asyncio.to_thread(self.delete, ids)
+
+    async def afeedback(
+        self, search: Results | str, *, clicked: Iterable[int | str] = (),
+        used: Iterable[int | str] = (), grade: float | None = None,
+    ) -> None:  # fmt: skip
+        """As `feedback`."""
+        await asyncio.to_thread(self.feedback, search, clicked=clicked, used=used, grade=grade)
+
+    async def astatus(self) -> dict[str, Any]:
+        """As `status`."""
+        return await asyncio.to_thread(self.status)
+
+    async def aclose(self) -> None:
+        """As `close`."""
+        await asyncio.to_thread(self.close)
