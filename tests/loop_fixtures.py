@@ -19,6 +19,23 @@ _WORDS = (  # noqa: SIM905
     "kettle lemon marble nest oven piano queen rocket sand tower vessel wheel"
 ).split()
 SIDE = 20
+LEARNABLE = """
+[source]
+path = "data"
+[train]
+base = "{base}"
+epochs = 12
+batch_size = 16
+learning_rate = 5e-3
+evaluations = 2
+[export]
+min_fp32_cosine = 0.999
+min_int8_cosine = 0.5
+min_ranking_overlap = 0.0
+[gate]
+max_two_stage_loss = 1.0
+"""
+"""Settings by which a tiny random ``base`` learns it in seconds."""
 
 
 def write_beir(folder: Path) -> Path:

@@ -70,6 +70,23 @@ def make_tiny_checkpoint(folder: Path, *, pooling: str = "mean", decoder: bool =
     return folder
 
 
+def make_cross_encoder(folder: Path, *, labels: int = 1) -> Path:
+    """A random BERT of two layers that scores pairs of texts, with MiniLM's tokenizer."""
+    import torch
+    import transformers
+
+    torch.manual_seed(11)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base_model_path())
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, max_position_embeddings=128, num_labels=labels,
+        initializer_range=0.5,
+    )  # fmt: skip
+    transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def make_tiny_artifact(folder: Path, checkpoint: Path, **changes: Any) -> Path:
     """Export a tiny checkpoint into ``folder`` with tolerances that fit random weights."""
     export_checkpoint(checkpoint, folder, settings=LOOSE, **recipe(**changes))

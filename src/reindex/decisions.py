@@ -70,6 +70,12 @@ class Decisions(Workspace):
 
         return figures(self, version)
 
+    def unasked_conditions(self, version: str) -> list[str]:
+        """Conditions of the gate that are about no figure of a version, each with the nearest."""
+        from reindex.stages.promoting import unasked_conditions
+
+        return unasked_conditions(self, version)
+
     def approve(self, version: str, *, by: str, note: str = "") -> Approval:
         """Approve a version's build upon its last comparison: see `gate.require_approval`."""
         from reindex.stages.promoting import approve

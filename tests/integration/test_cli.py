@@ -12,27 +12,10 @@ import pytest
 import reindex
 from reindex.errors import PromotionRefused
 from tests.copying import copy_project
-from tests.loop_fixtures import run, run_json, write_beir
+from tests.loop_fixtures import LEARNABLE, run, run_json, write_beir
 from tests.training_fixtures import tiny_base  # noqa: F401
 
 pytestmark = pytest.mark.train
-
-SETTINGS = """
-[source]
-path = "data"
-[train]
-base = "{base}"
-epochs = 12
-batch_size = 16
-learning_rate = 5e-3
-evaluations = 2
-[export]
-min_fp32_cosine = 0.999
-min_int8_cosine = 0.5
-min_ranking_overlap = 0.0
-[gate]
-max_two_stage_loss = 1.0
-"""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +23,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, tiny_base: str) -> Path:  # 
     """v1 (the base) is live, v2 (fine-tuned) is built and compared. Copy it before changing it."""
     folder = tmp_path_factory.mktemp("loop") / "project"
     write_beir(folder / "data")
-    (folder / "reindex.toml").write_text(SETTINGS.format(base=tiny_base), "utf-8")
+    (folder / "reindex.toml").write_text(LEARNABLE.format(base=tiny_base), "utf-8")
     assert "v1" in run(folder, "init", "--adopt").output
     run(folder, "export", "v1")
     run(folder, "build", "v1")

@@ -17,28 +17,11 @@ from reindex.encoder.ensemble import interleaving, joined_dims
 from reindex.encoder.runtime import unit
 from reindex.errors import ArtifactError
 from reindex.export.ensemble import Part, join_artifacts
-from tests.loop_fixtures import run, run_json, write_beir
+from tests.loop_fixtures import LEARNABLE, run, run_json, write_beir
 from tests.model_fixtures import make_tiny_artifact, make_tiny_checkpoint
 from tests.training_fixtures import tiny_base  # noqa: F401
 
 pytestmark = pytest.mark.train
-
-SETTINGS = """
-[source]
-path = "data"
-[train]
-base = "{base}"
-epochs = 12
-batch_size = 16
-learning_rate = 5e-3
-evaluations = 2
-[export]
-min_fp32_cosine = 0.999
-min_int8_cosine = 0.5
-min_ranking_overlap = 0.0
-[gate]
-max_two_stage_loss = 1.0
-"""
 
 TEXTS = ("a", "which words go together", "a longer text of many words " * 30)
 
@@ -133,7 +116,7 @@ def test_an_ensemble_is_no_member(parts: list[Part], tmp_path: Path) -> None:
 def test_the_loop_takes_an_ensemble_as_any_version(tmp_path: Path, tiny_base: str) -> None:  # noqa: F811
     folder = tmp_path / "project"
     write_beir(folder / "data")
-    (folder / "reindex.toml").write_text(SETTINGS.format(base=tiny_base), "utf-8")
+    (folder / "reindex.toml").write_text(LEARNABLE.format(base=tiny_base), "utf-8")
     run(folder, "init", "--adopt")
     run(folder, "ensemble", "v1", "v1", code=1)
     run(folder, "export", "v1")

@@ -16,7 +16,7 @@ from reindex.stages.building import build
 from reindex.stages.mining_files import MinedFile, mine_file
 from tests.hash_project import HashWorkspace, hash_project
 from tests.loop_fixtures import write_beir
-from tests.model_fixtures import base_model_path, make_tiny_checkpoint
+from tests.model_fixtures import make_cross_encoder, make_tiny_checkpoint
 
 pytest.importorskip("sentence_transformers")
 pytest.importorskip("bm25s")
@@ -25,23 +25,6 @@ from reindex.training.cross_encoder import PairScorer
 from reindex.training.embedding import ModelEncoder
 
 pytestmark = pytest.mark.train
-
-
-def make_cross_encoder(folder: Path, *, labels: int = 1) -> Path:
-    """A random BERT of two layers that scores pairs."""
-    import torch
-    import transformers
-
-    torch.manual_seed(3)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(base_model_path())
-    config = transformers.BertConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=2,
-        num_attention_heads=2, max_position_embeddings=64, num_labels=labels,
-        initializer_range=0.5,
-    )  # fmt: skip
-    transformers.BertForSequenceClassification(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -135,6 +135,33 @@ def test_json_has_all_of_it(project: HelpProject) -> None:
     assert found["lineage"][1]["name"] == "v1"
 
 
+@pytest.mark.parametrize(
+    ("version", "figure", "told"),
+    [
+        ("v2", "ndgc@10.change", "has no such figure; did you mean ndcg@10.change"),
+        ("v2", "ndcg.chnage", "did you mean ndcg@10.change"),
+        ("v1", "ndcg@10.change", "v1 was not compared with what is live yet"),
+    ],
+)
+def test_a_mistyped_figure_is_wrong_usage(
+    made: Path, monkeypatch: pytest.MonkeyPatch, version: str, figure: str, told: str
+) -> None:
+    monkeypatch.setattr(reindex.project, "open_project", HelpProject.open)
+    shown = CliRunner().invoke(main, ["--config", str(made), "figures", version, figure])
+    assert shown.exit_code == 2
+    assert told in shown.output
+
+
+def test_conditions_about_no_figure_are_told_before_anybody_promotes(project: HelpProject) -> None:
+    """Those of a canary are not there before the canary is."""
+    rules = ("ndgc@10.change >= 0", "slice.*.change >= 0", "canary.success > 0", "drift <= 1%")
+    gate = project.settings.gate.model_copy(update={"conditions": rules})
+    project.settings = project.settings.model_copy(update={"gate": gate})
+    first, second = project.unasked_conditions("v2")
+    assert first.startswith("'ndgc@10.change >= 0': this comparison has no such figure; did you")
+    assert second.startswith("'slice.*.change >= 0': this comparison has no figure of this form")
+
+
 def test_junit_has_a_case_per_condition(project: HelpProject) -> None:
     found = project.report("v2")
     suite = ET.fromstring(junit(found)).find("testsuite")

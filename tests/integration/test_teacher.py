@@ -9,7 +9,7 @@ import pytest
 
 from reindex.errors import ModelError
 from reindex.records import TrainingExample
-from tests.model_fixtures import base_model_path
+from tests.model_fixtures import make_cross_encoder
 from tests.objective_fixtures import triplets
 from tests.training_fixtures import settings, tiny_base  # noqa: F401
 
@@ -31,24 +31,9 @@ def _base(tiny_base: str) -> str:  # noqa: F811
     return tiny_base
 
 
-def make_cross_encoder(folder: Path, labels: int = 1) -> str:
-    import transformers
-
-    torch.manual_seed(11)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(base_model_path())
-    config = transformers.BertConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, max_position_embeddings=128, num_labels=labels,
-        initializer_range=0.5,
-    )  # fmt: skip
-    transformers.BertForSequenceClassification(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
-
-
 @pytest.fixture(scope="module")
 def cross(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return make_cross_encoder(tmp_path_factory.mktemp("cross") / "encoder")
+    return str(make_cross_encoder(tmp_path_factory.mktemp("cross") / "encoder"))
 
 
 def asked(teacher: Any) -> list[int]:
@@ -147,6 +132,6 @@ def test_a_student_comes_nearer_to_its_teacher(
 
 
 def test_a_teacher_of_several_labels_is_refused(tmp_path: Path) -> None:
-    folder = make_cross_encoder(tmp_path / "nli", labels=3)
+    folder = str(make_cross_encoder(tmp_path / "nli", labels=3))
     with pytest.raises(ModelError, match="gives 3 figures per pair"):
         load_teacher(folder)

@@ -28,6 +28,7 @@ FIGURES = {
         Figure("latency.p50_ms", 12.0, "ms"),
         Figure("seconds", 2.0, "s"),
         Figure("recall@10.live", 0.8),
+        share("step.model.change", 0.01),
         Figure("protected.failed", 0, "count"),
     )
 }
@@ -144,9 +145,16 @@ def test_a_wildcard_asks_every_figure_and_names_each() -> None:
     ("rule", "told"),
     [
         ("recal@10.change >= 5%", "no such figure; did you mean recall@10.change"),
+        ("recall >= 5%", "did you mean recall@10.change or recall@10.live?"),
         ("latency.p50 <= 50", "did you mean latency.p50_ms"),
         ("nothing.of.this >= 5%", "no such figure"),
-        ("slcie.*.recall@10.change >= -2%", "no figure of this comparison is of this form"),
+        (
+            "slcie.*.recal@10.change >= -2%",
+            "no figure of this form; did you mean slice.*.recall@10.change?",
+        ),
+        ("slice.*.change >= 0", "no figure of this form; did you mean slice.*.recall@10.change?"),
+        ("*.p50 <= 50", "no figure of this form; did you mean *.p50_ms?"),
+        ("*.of.this.there >= 5%", "this comparison has no figure of this form"),
         ("recall@10.change >= 5", "Write the number with %"),
         ("recall@10.change >= 5 ms", "write the number in %"),
         ("latency.p50_ms <= 5%", "write the number in ms"),

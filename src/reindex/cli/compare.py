@@ -157,8 +157,8 @@ def show_several(
     render_candidates([comparison for _, comparison in found], Console())
     ids = ", ".join(str(stored.id) for stored, _ in found)
     click.echo(f"Comparisons {ids}. This judged set was used {uses} time(s) so far.")
-    for told in (line for _, comparison in found for line in leaks(comparison)):
-        click.secho(told, fg="yellow")
+    told = (line for _, comparison in found for line in leaks(comparison))
+    _warn([*told, *_unasked(project, found[0][0].candidate)])
 
 
 def show_unjudged(
@@ -177,6 +177,7 @@ def show_unjudged(
     else:
         render_unjudged(found, Console())
         click.echo(f"To let people judge where they differ: reindex pool {version}")
+        _warn([] if project.settings.gate.judged else _unasked(project, version))
     raise click.exceptions.Exit(EXIT_CODES[found.verdict])
 
 
@@ -196,5 +197,15 @@ def show_comparison(
     render_comparison(comparison, Console())
     click.echo(f"Comparison {stored.id}. This judged set was used {uses} time(s) so far.")
     click.echo(f"On a page, with results side by side: reindex report {stored.candidate}")
-    for told in leaks(comparison):
-        click.secho(told, fg="yellow")
+    _warn([*leaks(comparison), *_unasked(project, stored.candidate)])
+
+
+def _unasked(project: Project, version: str) -> list[str]:
+    """Conditions of the gate that will fail for their wording, before somebody promotes."""
+    told = project.unasked_conditions(version)
+    return [f"The gate's condition {line} (reindex figures {version} lists all)" for line in told]
+
+
+def _warn(lines: Sequence[str]) -> None:
+    for line in lines:
+        click.secho(line, fg="yellow")

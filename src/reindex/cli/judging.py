@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import click
@@ -23,11 +24,8 @@ def figures(project: Project, version: str, names: tuple[str, ...], as_json: boo
 
     FIGURE chooses some, with * within a segment: 'slice.*.recall@10.change'.
     """
-    from reindex.config.conditions import matching
-
     known = {figure.name: figure for figure in project.figures(version)}
-    chosen = [name for wanted in names for name in matching(wanted, known)] if names else [*known]
-    found = [known[name] for name in dict.fromkeys(chosen)]
+    found = [known[name] for name in _chosen(version, names, known, project.settings.evaluation.k)]
     if as_json:
         emit_json(found)
         return
@@ -35,7 +33,24 @@ def figures(project: Project, version: str, names: tuple[str, ...], as_json: boo
         rows = [[figure.name, str(figure), figure.sentence] for figure in found]
         table(["figure", "value", "what it is"], rows)
     else:
-        click.echo(f"{version} has no such figure, or was not compared yet.", err=True)
+        click.echo(f"{version} is not built yet, so there is nothing to show.", err=True)
+
+
+def _chosen(version: str, names: tuple[str, ...], known: Collection[str], k: int) -> list[str]:
+    """Those that the arguments stand for, each once; all without arguments."""
+    from reindex.gate.rules import meant, unknown
+
+    for wanted in names:
+        if meant(wanted, known, k):
+            continue
+        why = unknown(wanted, known, k)
+        if "queries" not in known:  # which every comparison has
+            why = (
+                f"{version} was not compared with what is live yet. Run: reindex compare {version}"
+            )
+        raise click.BadArgumentUsage(f"{wanted}: {why}")
+    chosen = (name for wanted in names for name in meant(wanted, known, k))
+    return list(dict.fromkeys(chosen if names else known))
 
 
 @main.command()

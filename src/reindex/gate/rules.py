@@ -6,7 +6,15 @@ import difflib
 import operator
 from collections.abc import Callable, Iterable, Mapping
 
-from reindex.config.conditions import Relation, Rule, matching, parse_rule, segments
+from reindex.config.conditions import (
+    Relation,
+    Rule,
+    matching,
+    parse_rule,
+    plain_segment,
+    segment_pattern,
+    segments,
+)
 from reindex.evaluation.figure import Figure
 from reindex.gate.decision import Condition
 
@@ -34,9 +42,9 @@ def conditions(
 
 
 def _conditions(rule: Rule, figures: Mapping[str, Figure], k: int) -> Iterable[Condition]:
-    found = matching(rule.figure, figures) or matching(_with_k(rule.figure, figures, k), figures)
+    found = meant(rule.figure, figures, k)
     if not found:
-        return [Condition(rule.figure, "fail", _unknown(rule.figure, figures, k), rule.text)]
+        return [Condition(rule.figure, "fail", unknown(rule.figure, figures, k), rule.text)]
     return [hold(rule, figures[name], name) for name in found]
 
 
@@ -78,14 +86,43 @@ def _mismatch(rule: Rule, figure: Figure) -> str:
     return ""
 
 
-def _with_k(figure: str, figures: Mapping[str, Figure], k: int) -> str:
-    known = {part for name in figures for part in segments(name)}
-    return ".".join(f"{part}@{k}" if f"{part}@{k}" in known else part for part in segments(figure))
+def meant(figure: str, known: Iterable[str], k: int) -> list[str]:
+    """The names of ``known`` that ``figure`` stands for: as it is, or with ``@k`` completed."""
+    names = list(known)
+    return matching(figure, names) or matching(_with_k(figure, names, k), names)
 
 
-def _unknown(figure: str, figures: Mapping[str, Figure], k: int) -> str:
+def unknown(figure: str, known: Iterable[str], k: int) -> str:
+    """Why a name stands for no figure, with the nearest that there are."""
+    names, few, missing = list(known), 3, "no such figure"
+    wanted = _with_k(figure, names, k)
     if "*" in figure:
-        return "no figure of this comparison is of this form"
-    near = difflib.get_close_matches(_with_k(figure, figures, k), figures, n=3, cutoff=0.6)
+        names, few, missing = [_form(wanted, name) for name in names], 1, "no figure of this form"
+    near = _near(wanted, list(dict.fromkeys(names)), few)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return f"this comparison has no such figure{hint}"
+    return f"this comparison has {missing}{hint}"
+
+
+def _near(wanted: str, names: list[str], few: int) -> list[str]:
+    """What only lacks its end; else names alike, of the same kind where there is such a kind."""
+    if longer := [name for name in names if name.startswith(f"{wanted}.")]:
+        return longer[:few]
+    kind = segments(wanted)[:1]
+    same = [name for name in names if segments(name)[:1] == kind]
+    return difflib.get_close_matches(wanted, same or names, n=few, cutoff=0.6)
+
+
+def _form(wanted: str, name: str) -> str:
+    """A figure's name with ``*`` where ``wanted`` has one that fits it; in any case for a value."""
+    asked, there = segments(wanted), segments(name)
+    if len(asked) != len(there):
+        return ".".join("*" if "=" in segment else segment for segment in there)
+    return ".".join(
+        mine if segment_pattern(mine).fullmatch(plain_segment(its)) else its
+        for mine, its in zip(asked, there, strict=True)
+    )
+
+
+def _with_k(figure: str, names: Iterable[str], k: int) -> str:
+    parts = {part for name in names for part in segments(name)}
+    return ".".join(f"{part}@{k}" if f"{part}@{k}" in parts else part for part in segments(figure))

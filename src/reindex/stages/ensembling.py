@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reindex.artifact import load_manifest
 from reindex.errors import ArtifactError
 from reindex.export.ensemble import Part, join_artifacts
 from reindex.registry.ledger import Version
-from reindex.stages.exporting import dev_data
+from reindex.stages.exporting import dev_data, record_export
 from reindex.stages.supervision import supervised
 from reindex.workspace import Workspace
 
@@ -41,22 +40,13 @@ def ensemble(
         report = join_artifacts(
             parts, draft, settings=workspace.settings.export, dev=dev, documents=documents
         )
-        manifest = load_manifest(draft)
         with workspace.registry.transaction():  # no version before its artifact is there
             base = " + ".join(names)
             name = workspace.registry.add_version(base=base, kind="ensemble", recipe=recipe).name
             job.details.update(report, version=name)
             target = workspace.artifact_folder(name)
             draft.replace(target)
-            return workspace.registry.update_version(
-                name,
-                state="exported",
-                artifact=str(target.relative_to(workspace.settings.home)),
-                space=manifest.space,
-                encoding=manifest.encoding("int8"),
-                dim=manifest.dim,
-                report=report,
-            )
+            return record_export(workspace, name, target, report)
 
 
 def _part(workspace: Workspace, name: str, weight: float) -> Part:

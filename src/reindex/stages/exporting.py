@@ -36,6 +36,11 @@ def export(workspace: Workspace, name: str) -> Version:
     with supervised(workspace, "export", name, locks=[version_lock(name)]) as job:
         report = _publish(workspace, version, target, job.progress)
         job.details.update(report)
+    return record_export(workspace, name, target, report)
+
+
+def record_export(workspace: Workspace, name: str, target: Path, report: dict[str, Any]) -> Version:
+    """Write down that a version's artifact lies in ``target``, and what vectors it makes."""
     manifest = load_manifest(target)
     return workspace.registry.update_version(
         name,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reindex.config import GateSettings
+from reindex.config.conditions import parse_rule
 from reindex.errors import Conflict, PromotionRefused
 from reindex.evaluation.figure import Figure
 from reindex.gate import Condition, GateDecision, decide, known_figures
+from reindex.gate.rules import meant, unknown
 from reindex.owner.jobs import job
 from reindex.promotion import (
     Flip,
@@ -100,6 +102,19 @@ def figures(workspace: Workspace, name: str) -> list[Figure]:
     others = other_writers(workspace, live)
     more = canary_figures(workspace, name)
     return list(known_figures(workspace.registry, collection, live, others, more).values())
+
+
+def unasked_conditions(workspace: Workspace, name: str) -> list[str]:
+    """Why conditions of `gate.conditions` ask for no figure of a version: mistyped, most likely.
+
+    Those of a canary come with the canary.
+    """
+    known = {figure.name: figure for figure in figures(workspace, name)}
+    k, found = workspace.settings.evaluation.k, []
+    for rule in map(parse_rule, workspace.settings.gate.conditions):
+        if not rule.figure.startswith("canary.") and not meant(rule.figure, known, k):
+            found.append(f"{rule.text!r}: {unknown(rule.figure, known, k)}")
+    return found
 
 
 def approve(workspace: Workspace, name: str, *, by: str, note: str = "") -> Approval:

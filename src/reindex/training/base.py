@@ -12,6 +12,7 @@ from typing import Any
 
 from reindex.errors import ModelError, ReindexError
 from reindex.training.architecture import positions, prepare
+from reindex.training.hub import without_hub
 from reindex.training.libraries import load, quiet
 
 LONGEST_DEFAULT = 256
@@ -120,12 +121,13 @@ def load_base(
     """
     place = resolve_base(base)
     library = load("torch", "transformers", "sentence_transformers")
+    local = without_hub(place)
     try:
         with quiet():
             model = library.SentenceTransformer(
                 place,
                 trust_remote_code=False,
-                local_files_only=Path(place).is_dir(),
+                local_files_only=local,
                 model_kwargs={"quantization_config": quantization} if quantization else None,
             ).float()
             plain = not _has_modules(place)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from reindex.errors import ModelError
 from reindex.records import Vector
 from reindex.training.base import resolve_base
+from reindex.training.hub import without_hub
 from reindex.training.libraries import load, quiet
 from reindex.training.lineage import weights_hash
 
@@ -33,11 +33,12 @@ class PairScorer:
     def __init__(self, spec: str, *, max_length: int | None = None) -> None:
         place = resolve_base(spec)
         library = load("torch", "transformers", "sentence_transformers")
+        local = without_hub(place)
         try:
             with quiet():
                 self._model: Any = library.CrossEncoder(
                     place, max_length=max_length, trust_remote_code=False,
-                    local_files_only=Path(place).is_dir(),
+                    local_files_only=local,
                 )  # fmt: skip
         except Exception as error:  # whatever the hub, transformers or tokenizers raise
             raise ModelError(

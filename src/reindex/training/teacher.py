@@ -14,6 +14,7 @@ from reindex.errors import ModelError
 from reindex.protocols import Progress, no_progress
 from reindex.records import TrainingExample
 from reindex.training.base import load_base, resolve_base
+from reindex.training.hub import without_hub
 from reindex.training.libraries import load, quiet
 from reindex.training.lineage import weights_hash
 
@@ -68,15 +69,14 @@ def load_teacher(spec: str) -> Teacher:
         MissingExtra: the [train] extra is not installed.
     """
     place = resolve_base(spec)
-    if not _is_cross_encoder(place):
+    local = without_hub(place)
+    if not _is_cross_encoder(place, local):
         model = load_base(spec, max_length=None, longest=None, prompts=None)
         return Teacher(model, False, _digest(model, model.max_seq_length, model.prompts))
     library = load("torch", "transformers", "sentence_transformers")
     try:
         with quiet():
-            model = library.CrossEncoder(
-                place, trust_remote_code=False, local_files_only=Path(place).is_dir()
-            )
+            model = library.CrossEncoder(place, trust_remote_code=False, local_files_only=local)
     except Exception as error:  # whatever the hub, transformers or tokenizers raise
         raise ModelError(
             f"The teacher {spec!r} cannot be loaded ({type(error).__name__}: {error})."
@@ -89,13 +89,13 @@ def load_teacher(spec: str) -> Teacher:
     return Teacher(model, True, _digest(model.model, model.tokenizer.model_max_length))
 
 
-def _is_cross_encoder(place: str) -> bool:
+def _is_cross_encoder(place: str, local: bool) -> bool:
     if (Path(place) / "modules.json").is_file():
         return False
     try:
         with quiet():
             config = load("transformers").AutoConfig.from_pretrained(
-                place, trust_remote_code=False, local_files_only=Path(place).is_dir()
+                place, trust_remote_code=False, local_files_only=local
             )
     except Exception as error:  # whatever the hub or transformers raise
         raise ModelError(
