@@ -24,6 +24,7 @@ from urllib.parse import SplitResult, urlsplit
 SIGNATURE = "X-Reindex-Signature"
 EVENT = "X-Reindex-Event"
 BACKOFF_S = 0.5
+UNREADABLE = "an address that cannot be read"
 RETRIED = frozenset({408, 425, 429, *range(500, 600)})
 """Answers after which it is tried again."""
 
@@ -58,10 +59,9 @@ class Sender:
 
     def send(self, url: str, event: str, body: Mapping[str, Any]) -> Delivery:
         """Deliver one message, trying again where that may help. Raises nothing."""
-        host, attempt, outcome = "an address that cannot be read", 0, ""
+        host, attempt, outcome = host_of(url), 0, ""
         try:
             parts = urlsplit(url)
-            host = parts.hostname or host
             for attempt in range(1, self.attempts + 1):
                 outcome, again = self._try(parts, event, json.dumps(body, default=str).encode())
                 if not again:
@@ -99,6 +99,14 @@ class Sender:
             return connection.getresponse().status
         finally:
             connection.close()
+
+
+def host_of(url: str) -> str:
+    """All of an address that is ever shown or kept."""
+    try:
+        return urlsplit(url).hostname or UNREADABLE
+    except ValueError:
+        return UNREADABLE
 
 
 def signature(secret: str, body: bytes) -> str:

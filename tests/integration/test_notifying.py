@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,15 +18,18 @@ from typing import Any
 
 import pytest
 
+from reindex.config import load_settings
 from reindex.errors import PromotionRefused
+from reindex.promotion import reconcile
 from reindex.registry.notifications import Notifications
 from reindex.stages.building import build
 from reindex.stages.promoting import promote, rollback
-from reindex.webhooks import EVENT, SIGNATURE, Sender, signature
+from reindex.webhooks import EVENT, SIGNATURE, Delivery, Sender, signature
 from tests.hash_project import HashWorkspace, hash_project, write_documents
 
 SECRET = "a very secret word"
 TOKEN = "T0KEN-in-the-path"
+LONG_AGO = "2020-01-01T00:00:00.000000+00:00"
 
 
 class Receiver:
@@ -276,6 +282,76 @@ def test_an_event_that_is_not_asked_for_is_not_told(
     assert receiver.got == []
 
 
+def dying(project: HashWorkspace, patch: str) -> None:
+    """Promote v1 in a process that is killed at ``patch``, and go on here."""
+    code = """
+import os, pathlib, pkgutil, signal, sys
+from reindex.config import load_settings
+from reindex.stages.promoting import promote
+from tests.hash_project import HashWorkspace
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+place, _, name = sys.argv[2].rpartition(".")
+setattr(pkgutil.resolve_name(place), name, die)
+with HashWorkspace(load_settings(pathlib.Path(sys.argv[1]))) as workspace:
+    promote(workspace, "v1")
+"""
+    project.close()
+    command = [sys.executable, "-c", code, str(project.settings.root), patch]
+    done = subprocess.run(command, check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    "patch", ["reindex.stages.promoting.tell_flips", "reindex.webhooks.Sender._try"]
+)
+def test_a_process_that_is_killed_after_the_flip_leaves_the_message_to_the_next(
+    project: HashWorkspace, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, patch: str
+) -> None:
+    """After the record and before the first try. One without addresses tells nobody of it."""
+    dying(project, patch)
+    addresses = os.environ["REINDEX_WEBHOOKS"]
+    for those in ("", addresses, addresses):
+        monkeypatch.setenv("REINDEX_WEBHOOKS", those)
+        with HashWorkspace(load_settings(project.settings.root)) as other:
+            assert other.live_collection() == "docs--v1"
+            other.status()
+            settle()
+    ((_, _, body),) = receiver.got
+    assert (json.loads(body)["event"], json.loads(body)["version"]) == ("promoted", "v1")
+
+
+def test_whom_the_killed_process_had_told_is_not_told_again(
+    project: HashWorkspace, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying(project, "reindex.stages.promoting.tell_flips")
+    other = receiver.url.replace("127.0.0.1", "localhost")
+    monkeypatch.setenv("REINDEX_WEBHOOKS", f"{receiver.url} {other}")
+    with HashWorkspace(load_settings(project.settings.root)) as workspace:
+        (flip,) = workspace.registry.promotions(state="done")
+        Notifications(workspace.registry).add(
+            "promoted", "v1", flip.id, Delivery("127.0.0.1", 1, "delivered")
+        )
+        workspace.status()
+        settle()
+    ((_, headers, _),) = receiver.got
+    assert headers["Host"].startswith("localhost")
+
+
+def test_old_flips_are_no_news(project: HashWorkspace, receiver: Receiver) -> None:
+    """Whoever names webhooks later is not told the project's history."""
+    dying(project, "reindex.stages.promoting.tell_flips")
+    with HashWorkspace(load_settings(project.settings.root)) as workspace:
+        workspace.registry.execute(
+            "UPDATE promotions SET finished_at = '2020-01-01T00:00:00+00:00'"
+        )
+        workspace.status()
+        settle()
+    assert receiver.got == []
+
+
 def test_a_flip_that_is_settled_later_is_told_then_and_once(
     project: HashWorkspace, receiver: Receiver
 ) -> None:
@@ -286,11 +362,11 @@ def test_a_flip_that_is_settled_later_is_told_then_and_once(
         from_collection="docs--v1", to_collection="docs--v2", comparison=None,
         forced=False, reason="a drill", who="somebody@elsewhere",
     )  # fmt: skip
-    long_ago = "2020-01-01T00:00:00+00:00"
     project.registry.execute(
-        "UPDATE promotions SET created_at = ? WHERE id = ?", (long_ago, intent.id)
+        "UPDATE promotions SET created_at = ? WHERE id = ?", (LONG_AGO, intent.id)
     )
     project.store.point_alias(project.settings.alias, "docs--v2")
+    reconcile(project.registry, project.store)  # as a flip does before it begins
     for _ in range(2):
         project.history()
         project.status()

@@ -19,8 +19,7 @@ from reindex.stages.upkeep import status
 from reindex.testing.points import points, seen_of, spec, stamp, unit_vectors
 from reindex.testing.stores import StoreSuite, World
 from tests.hash_project import hash_project, write_documents
-from tests.integration.test_cli import SETTINGS
-from tests.loop_fixtures import run, run_json, write_beir
+from tests.loop_fixtures import LEARNABLE, run, run_json, write_beir
 from tests.training_fixtures import tiny_base  # noqa: F401
 
 pytest.importorskip("faiss", reason="the [faiss] extra")
@@ -295,7 +294,7 @@ def test_building_flipping_and_searching(tmp_path: Path) -> None:
 @pytest.mark.train
 def test_the_whole_loop(tmp_path: Path, tiny_base: str) -> None:  # noqa: F811
     write_beir(tmp_path / "data")
-    text = SETTINGS.format(base=tiny_base) + "[store]\nkind = 'faiss'\n"
+    text = LEARNABLE.format(base=tiny_base) + "[store]\nkind = 'faiss'\n"
     (tmp_path / "reindex.toml").write_text(text, "utf-8")
     run(tmp_path, "init", "--adopt")
     for version in ("v1", "v2"):

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 import reindex
-from tests.integration.test_cli import SETTINGS
-from tests.loop_fixtures import run, run_json, write_beir
+from tests.loop_fixtures import LEARNABLE, run, run_json, write_beir
 from tests.training_fixtures import tiny_base  # noqa: F401
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
@@ -33,7 +32,7 @@ def launch(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_two_processes_make_one_version(tmp_path: Path, tiny_base: str) -> None:  # noqa: F811
     write_beir(tmp_path / "data")
-    text = SETTINGS.format(base=tiny_base).replace("epochs = 12", "epochs = 4")
+    text = LEARNABLE.format(base=tiny_base).replace("epochs = 12", "epochs = 4")
     (tmp_path / "reindex.toml").write_text(text, "utf-8")
     run(tmp_path, "init")
     done = launch(tmp_path, "train", "--json")

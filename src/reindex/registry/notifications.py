@@ -57,6 +57,11 @@ class Notifications:
                 )
             self._registry.close()  # this thread's connection
 
+    def hosts(self, promotion: int | None) -> list[str]:
+        """To whom messages of a promotion went, once for each; of none: nobody."""
+        sql = "SELECT host FROM notifications WHERE promotion = ?"
+        return [str(host) for (host,) in self._registry.execute(sql, [promotion]).fetchall()]
+
     def all(self) -> list[Notification]:
         """All of them, newest first."""
         sql = f"SELECT {_NAMES} FROM notifications ORDER BY id DESC"  # noqa: S608

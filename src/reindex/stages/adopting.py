@@ -26,7 +26,7 @@ from reindex.records import CollectionDescription, VectorDescription
 from reindex.registry import Registry
 from reindex.registry.adoptions import Adoption, Adoptions
 from reindex.registry.ledger import Promotion, Version
-from reindex.stages.notifying import settle
+from reindex.stages.notifying import settle, tell_flips
 from reindex.stages.verifying import (
     AdoptionRequest,
     agreeing_graph,
@@ -79,12 +79,14 @@ def adopt(workspace: Workspace, request: AdoptionRequest) -> Adopted:
     _register(workspace, version, found, vector, encoding)
     adoption = _adoption(found.name, version, vector, agreed, graph)
     Adoptions(workspace.registry).add(adoption)
+    flipped = _flip(workspace, version, adoption, agreed, request.min_agreement)
+    tell_flips(workspace)
     return Adopted(
         version,
         adoption,
         agreed,
         workspace.settings.alias,
-        _flip(workspace, version, adoption, agreed, request.min_agreement),
+        flipped,
         tuple(other.name for other in found.vectors if other.name != vector.name),
         tuple(config_lines(workspace.settings, agreed.text)),
     )

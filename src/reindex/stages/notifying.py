@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sqlite3
 import threading
+from collections import Counter
 from typing import Any
 
 from reindex import __version__
 from reindex.config.notify import Event
+from reindex.errors import ReindexError
 from reindex.gate import GateDecision
 from reindex.promotion import operator, reconcile
+from reindex.registry import Registry
 from reindex.registry.ledger import Promotion
 from reindex.registry.notifications import Notifications
-from reindex.webhooks import Sender
+from reindex.registry.told_flips import ToldFlips
+from reindex.webhooks import Sender, host_of
 from reindex.workspace import Workspace
 
 
-def tell_flip(workspace: Workspace, done: Promotion) -> list[threading.Thread]:
-    """A flip that is done."""
+def tell_flips(workspace: Workspace) -> list[threading.Thread]:
+    """Every flip that is done and that nobody told of: this process's, or of one that died.
+
+    Each is told once, whichever process comes first. A process without addresses tells nobody of
+    its own flips, and leaves those of others to one that has some. What fails keeps nobody from
+    going on.
+    """
+    book, threads = ToldFlips(workspace.registry), list[threading.Thread]()
+    addresses = bool(workspace.settings.notify.addresses())
+    with contextlib.suppress(ReindexError, sqlite3.Error):
+        for done in book.untold():
+            if (addresses or done.pid == os.getpid()) and book.claim(done.id):
+                threads += _tell_flip(workspace, done)
+    return threads
+
+
+def settle(workspace: Workspace) -> list[Promotion]:
+    """`reconcile`; and what a process that died could not tell any more is told now."""
+    settled = reconcile(workspace.registry, workspace.store)
+    tell_flips(workspace)
+    return settled
+
+
+def _tell_flip(workspace: Workspace, done: Promotion) -> list[threading.Thread]:
     event: Event = "rolled-back" if done.kind == "rollback" else "promoted"
     body = {
         "version": done.version,
@@ -30,16 +59,20 @@ def tell_flip(workspace: Workspace, done: Promotion) -> list[threading.Thread]:
         "at": done.finished_at,
         "conditions": done.conditions,
     }
-    return _tell(workspace, event, body)
+    threads = _tell(workspace, event, body)
+    closing = threading.Thread(
+        target=_close, args=(workspace.registry, done.id, threads), name="reindex-webhook"
+    )
+    closing.start()
+    return [*threads, closing]
 
 
-def settle(workspace: Workspace) -> list[Promotion]:
-    """`reconcile`; a flip of a process that died before it could tell is told now, and only now."""
-    settled = reconcile(workspace.registry, workspace.store)
-    for item in settled:
-        if item.state == "done":
-            tell_flip(workspace, item)
-    return settled
+def _close(registry: Registry, promotion: int, threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join()
+    with contextlib.suppress(ReindexError, sqlite3.Error):
+        ToldFlips(registry).told(promotion)
+        registry.close()  # this thread's connection
 
 
 def tell_refusal(workspace: Workspace, decision: GateDecision) -> list[threading.Thread]:
@@ -73,10 +106,14 @@ def _tell(workspace: Workspace, event: Event, facts: dict[str, Any]) -> list[thr
         delivery = sender.send(url, event, body)
         book.add(event, facts["version"], facts.get("promotion"), delivery)
 
-    threads = [
-        threading.Thread(target=work, args=(url,), name="reindex-webhook")
-        for url in settings.addresses()
-    ]
+    hosts = Counter(book.hosts(facts.get("promotion")))
+    threads = []
+    for url in settings.addresses():
+        host = host_of(url)
+        if hosts[host]:  # one that died had told it already
+            hosts[host] -= 1
+            continue
+        threads.append(threading.Thread(target=work, args=(url,), name="reindex-webhook"))
     for thread in threads:
         thread.start()
     return threads

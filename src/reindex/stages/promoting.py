@@ -25,7 +25,7 @@ from reindex.registry.sweeps import Sweeps
 from reindex.stages.baselines import keep_baseline
 from reindex.stages.building import build
 from reindex.stages.cutover import cut_over, finish_sweeps, flip_now
-from reindex.stages.notifying import settle, tell_flip, tell_refusal
+from reindex.stages.notifying import settle, tell_flips, tell_refusal
 from reindex.stages.repairing import other_writers
 from reindex.stages.rolling_out import canary_figures
 from reindex.stages.supervision import Job, alias_lock, collection_lock, supervised
@@ -63,10 +63,10 @@ def promote(
         gate = gate.model_copy(update={"require_approval": True})
     if dry_run:
         return Promoted(_decide(workspace, name, collection, gate), None)
-    done = _promoted(workspace, name, gate, force=force, reason=reason)
-    if done.promotion is not None:
-        tell_flip(workspace, done.promotion)
-    return done
+    try:
+        return _promoted(workspace, name, gate, force=force, reason=reason)
+    finally:  # also of a flip whose sweep could not be finished
+        tell_flips(workspace)
 
 
 def _promoted(
@@ -233,14 +233,15 @@ def rollback(
         CutOverIncomplete: it is flipped, and late writes are still to be brought over.
     """
     lock = alias_lock(workspace.settings.alias)
-    with supervised(workspace, "rollback", name, locks=[lock]) as job:
-        settle(workspace)
-        live = workspace.live_collection()
-        if expected not in (None, live):
-            raise Conflict(f"{live} is live, not {expected}, which was to be rolled back.")
-        done = _rollback(workspace, job, name, now=now, reason=reason, who=who)
-    tell_flip(workspace, done)
-    return done
+    try:
+        with supervised(workspace, "rollback", name, locks=[lock]) as job:
+            settle(workspace)
+            live = workspace.live_collection()
+            if expected not in (None, live):
+                raise Conflict(f"{live} is live, not {expected}, which was to be rolled back.")
+            return _rollback(workspace, job, name, now=now, reason=reason, who=who)
+    finally:
+        tell_flips(workspace)
 
 
 def _rollback(
