@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import sqlite3
 import subprocess
 import sys
@@ -184,6 +185,15 @@ class TestEveryWay:
         assert way.upsert([]) == []
         assert way.delete([]) == []
 
+    def test_documents_are_found_by_their_payload(self, way: Way, project: HashWorkspace) -> None:
+        assert set(way.find({"_id": ["d3", "d5", "nowhere"]})) == {"d3", "d5"}
+        assert len(way.find({"_id": [f"d{n}" for n in range(40)]}, 4)) == 4
+        way.upsert([Document(n, f"number {n}", {"kind": "number"}) for n in range(9)])
+        assert sorted(way.find({"kind": "number"})) == list(range(9))
+        for wrong in ({}, {"a": None}):
+            with pytest.raises((errors.FilterRefused, errors.RequestRefused)):
+                way.find(wrong)
+
     def test_one_document_alone(self, way: Way) -> None:
         assert [ack.id for ack in way.upsert(Document("one", "one text", {}))] == ["one"]
         assert [ack.id for ack in way.upsert(("two", "two texts", {}))] == ["two"]
@@ -308,6 +318,12 @@ class TestHttp:
 
         assert [asyncio.run(search()) for _ in range(2)] == ["v1", "v1"]
 
+    def test_event_loops_that_have_ended_are_let_go(self, url: str) -> None:
+        with HttpConnection(url) as connection:
+            for _ in range(4):
+                asyncio.run(connection.asearch("a", 1))
+            assert len(connection._clients) == 1
+
     def test_what_cannot_be_repeated_is_not(self, url: str) -> None:
         rules = [(r"POST /v1/feedback", [1], faults.lose_answer)]
         with (
@@ -366,6 +382,29 @@ class TestTargets:
                 assert connection.search(TEXTS[2], 1)[0].id == "d2"
                 assert connection.embed(["a"], kind="query").version == "v1"
                 assert connection.upsert([("new", "news", {})])[0].collection == "docs--v1"
+
+    def test_a_connection_is_one_already(self, project: HashWorkspace) -> None:
+        connection = reindex.connect(project)
+        assert reindex.connect(connection) is connection
+        assert connection.target == str(project.settings.root)
+
+    def test_a_pickled_one_is_opened_anew_with_its_key(self, url: str, key: str) -> None:
+        with (
+            reindex.connect(url, api_key=key, timeout=7) as connection,
+            pickle.loads(pickle.dumps(connection)) as again,
+        ):
+            again.upsert([Document("new", "a new one", {})])
+            assert again.target == connection.target == url
+            assert again.search("a new one", 1)[0].id == "new"
+        assert reindex.connect("http://user:secret@localhost:1/v1").target == "http://localhost:1"
+
+    def test_a_pickled_one_of_a_project(self, tmp_path: Path) -> None:
+        hash_project(tmp_path).close()
+        with (
+            reindex.connect(tmp_path) as connection,
+            pickle.loads(pickle.dumps(connection)) as again,
+        ):
+            assert again.target == connection.target == str(tmp_path)
 
     @pytest.mark.parametrize(
         "target", ["localhost:8080", "ftp://here", "http://", "/no/such/folder", "http://a:b:c"]

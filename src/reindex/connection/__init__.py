@@ -19,13 +19,14 @@ __all__ = ["Connection", "Embedded", "Kind", "connect"]
 
 
 def connect(
-    target: str | Path | Project, *, api_key: str | None = None, timeout: float = 30.0
+    target: str | Path | Project | Connection, *, api_key: str | None = None, timeout: float = 30.0
 ) -> Connection:
     """Open a connection; nothing is asked yet, so a server may come up later.
 
     Args:
         target: the URL of a `reindex serve` (``http://…``), the folder or the ``reindex.toml`` of
-            a project, or an open `Project`, which stays the caller's to close.
+            a project, or an open `Project`, which stays the caller's to close. A connection is
+            given back as it is.
         api_key: the key that the server wants for writing, and for reading where it is not open.
             None: the environment's ``REINDEX_API_KEY``.
         timeout: seconds that the server gets for an answer.
@@ -33,6 +34,8 @@ def connect(
     Raises:
         ConfigError: there is no such project, or the URL is none.
     """
+    if isinstance(target, Connection):
+        return target
     if isinstance(target, str) and "://" in target:
         from reindex.connection.http import HttpConnection
 

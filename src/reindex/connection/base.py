@@ -30,8 +30,14 @@ class Embedded:
 class Connection(ABC):
     """Searches, embeds and writes. Thread-safe; the ``a…`` methods are for asyncio.
 
-    Errors are the classes of `reindex.errors`, the same on every way.
+    Errors are the classes of `reindex.errors`, the same on every way. A pickled connection is
+    opened anew where it is unpickled; the key goes with it.
     """
+
+    @property
+    @abstractmethod
+    def target(self) -> str:
+        """What `reindex.connect` finds it by: a URL, without a secret, or a project's folder."""
 
     # -- asked here
 
@@ -67,6 +73,14 @@ class Connection(ABC):
 
         Raises:
             RequestRefused: a text is empty; there are fewer dimensions. UnknownVersion.
+        """
+
+    @abstractmethod
+    def find(self, where: Condition, limit: int = 1000) -> list[int | str]:
+        """Ids of live documents that fulfil ``where``, at most so many, in no order of meaning.
+
+        Exact, and no search that is recorded. For more than ``limit``, delete what was found and
+        ask again.
         """
 
     @abstractmethod
@@ -117,6 +131,10 @@ class Connection(ABC):
         dimensions: int | None = None,
     ) -> Embedded:  # fmt: skip
         """As `embed`."""
+
+    @abstractmethod
+    async def afind(self, where: Condition, limit: int = 1000) -> list[int | str]:
+        """As `find`."""
 
     @abstractmethod
     async def aupsert(self, documents: Given | Iterable[Given]) -> list[Ack]:

@@ -95,6 +95,13 @@ def embed(
     return Embedded(np.stack(vectors) if vectors else np.zeros((0, 0), np.float32), version or "")
 
 
+def find(where: Condition, limit: int) -> Talk[list[int | str]]:
+    """Ids of live documents."""
+    body = {"where": plain_where(where), "limit": limit}
+    said = yield Ask("POST", "/v1/documents/find", _json(body))
+    return _field(said, "ids", list)
+
+
 def status() -> Talk[dict[str, Any]]:
     """What is live, what is built, what runs."""
     said: dict[str, Any] = yield Ask("GET", "/v1/status")

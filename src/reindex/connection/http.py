@@ -6,6 +6,7 @@ import asyncio
 import os
 import weakref
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 import httpx
@@ -35,7 +36,7 @@ class HttpConnection(Connection):
 
     def __init__(self, url: str, *, api_key: str | None = None, timeout: float = 30.0) -> None:
         self._url, self._timeout = _base(url), timeout
-        key = api_key or os.environ.get(KEY_VARIABLE)
+        self._key = key = api_key or os.environ.get(KEY_VARIABLE)
         headers = {"User-Agent": f"reindex/{__version__}"}
         self._how: dict[str, Any] = {
             "base_url": self._url, "timeout": timeout,
@@ -47,7 +48,15 @@ class HttpConnection(Connection):
         )
 
     def __repr__(self) -> str:
-        return f"HttpConnection({shown(self._url)!r})"
+        return f"HttpConnection({self.target!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(HttpConnection, api_key=self._key, timeout=self._timeout), (str(self._url),)
+
+    @property
+    def target(self) -> str:
+        """As `Connection.target`."""
+        return shown(self._url)
 
     # -- asked here
 
@@ -64,6 +73,10 @@ class HttpConnection(Connection):
     ) -> Embedded:  # fmt: skip
         """As `Connection.embed`."""
         return self._talk(conversation.embed(texts, kind, model, dimensions))
+
+    def find(self, where: Condition, limit: int = 1000) -> list[int | str]:
+        """As `Connection.find`."""
+        return self._talk(conversation.find(where, limit))
 
     def upsert(self, documents: Given | Iterable[Given]) -> list[Ack]:
         """As `Connection.upsert`."""
@@ -103,6 +116,10 @@ class HttpConnection(Connection):
     ) -> Embedded:  # fmt: skip
         """As `embed`."""
         return await self._atalk(conversation.embed(texts, kind, model, dimensions))
+
+    async def afind(self, where: Condition, limit: int = 1000) -> list[int | str]:
+        """As `find`."""
+        return await self._atalk(conversation.find(where, limit))
 
     async def aupsert(self, documents: Given | Iterable[Given]) -> list[Ack]:
         """As `upsert`."""
@@ -179,6 +196,8 @@ class HttpConnection(Connection):
         """A client per event loop: its connections belong to the loop that opened them."""
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
+            for ended in [other for other in self._clients if other.is_closed()]:
+                self._clients.pop(ended, None)  # its client refers to it, so it would stay for ever
             self._clients[loop] = httpx.AsyncClient(**self._how)
         return self._clients[loop]
 

@@ -17,6 +17,7 @@ from reindex.project import Project
 from reindex.records import Condition
 from reindex.retriever import Results
 from reindex.stages.embedding import Encoders
+from reindex.stages.fetching import find
 from reindex.writes import Ack, Given
 
 
@@ -34,7 +35,15 @@ class LocalConnection(Connection):
         return cls(Project.open(path), owned=True)
 
     def __repr__(self) -> str:
-        return f"LocalConnection({str(self._project.settings.root)!r})"
+        return f"LocalConnection({self.target!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LocalConnection.open, (Path(self.target),)
+
+    @property
+    def target(self) -> str:
+        """As `Connection.target`."""
+        return str(self._project.settings.root)
 
     # -- asked here
 
@@ -62,6 +71,10 @@ class LocalConnection(Connection):
         encode = encoder.encode_queries if kind == "query" else encoder.encode_documents
         vectors = encode(list(texts))
         return Embedded(truncate(vectors, dimensions) if dimensions else vectors, version)
+
+    def find(self, where: Condition, limit: int = 1000) -> list[int | str]:
+        """As `Connection.find`."""
+        return find(self._project, where, limit)
 
     def upsert(self, documents: Given | Iterable[Given]) -> list[Ack]:
         """As `Connection.upsert`."""
@@ -105,6 +118,10 @@ class LocalConnection(Connection):
         return await asyncio.to_thread(
             self.embed, texts, kind=kind, model=model, dimensions=dimensions
         )
+
+    async def afind(self, where: Condition, limit: int = 1000) -> list[int | str]:
+        """As `find`."""
+        return await asyncio.to_thread(self.find, where, limit)
 
     async def aupsert(self, documents: Given | Iterable[Given]) -> list[Ack]:
         """As `upsert`."""

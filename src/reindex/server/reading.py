@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from reindex.records import Document, PointId
 from reindex.server.auth import needs, service_of
 from reindex.server.errors import Problem
-from reindex.stages.fetching import PAGE, count, fetch, page
+from reindex.stages.fetching import PAGE, count, fetch, find, page
 
 router = APIRouter(tags=["documents"], dependencies=[Depends(needs("read"))])
 
@@ -19,6 +19,19 @@ class GetRequest(BaseModel):
     """Documents by their own ids."""
 
     ids: Annotated[list[int | str], Field(min_length=1)]
+
+
+class FindRequest(BaseModel):
+    """Which documents to look for."""
+
+    where: Annotated[dict[str, Any], Field(min_length=1)]
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
+
+
+class FoundIds(BaseModel):
+    """Documents' own ids, in no order of meaning."""
+
+    ids: list[int | str]
 
 
 class Stored(BaseModel):
@@ -59,6 +72,13 @@ async def get_documents(asked: GetRequest, request: Request) -> Any:
         )  # fmt: skip
     found = await service.run(fetch, service.project, asked.ids)
     return StoredAll(documents=_stored(found))
+
+
+@router.post("/v1/documents/find", response_model=FoundIds)
+async def find_documents(asked: FindRequest, request: Request) -> Any:
+    """Which live documents fulfil a condition on the payload, for instance to delete them."""
+    service = service_of(request)
+    return FoundIds(ids=await service.run(find, service.project, asked.where, asked.limit))
 
 
 @router.get("/v1/documents", response_model=StoredPage)

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from reindex.corpus.frameworks import StoredText, stored_text
-from reindex.errors import DataError
+from reindex.errors import DataError, FilterRefused
 from reindex.owner.jobs import job
-from reindex.records import Document, PointId, StoredPoint, point_id
+from reindex.records import (
+    Condition,
+    Document,
+    PointId,
+    SearchPlan,
+    StoredPoint,
+    point_id,
+)
 from reindex.stages.searching import what_is_live
 from reindex.workspace import Workspace
 
@@ -59,6 +68,28 @@ def page(workspace: Workspace, start: PointId | None = None, limit: int = PAGE) 
     points = next(iter(pages), [])
     following = points[limit].id if len(points) > limit else None
     return Page(tuple(_documents(workspace, points[:limit])), following)
+
+
+@job("aside")
+def find(workspace: Workspace, where: Condition, limit: int = 1000) -> list[int | str]:
+    """Own ids of live documents that fulfil ``where``, at most ``limit``, in no order of meaning.
+
+    An exact scan, so that none is missed; no search that counts or is recorded.
+
+    Raises:
+        FilterRefused: ``where`` is not of the form expected, or empty.
+        DataError: ``limit`` is not positive.
+        CollectionNotFound: nothing is live.
+    """
+    if not where:
+        raise FilterRefused("Expected a condition to find documents by, got none.")
+    if limit < 1:
+        raise DataError(f"Expected a limit of at least one document, got {limit}.")
+    live = what_is_live(workspace)
+    anywhere = np.zeros(workspace.store.info(live).dim, np.float32)
+    anywhere[0] = 1
+    plan = SearchPlan(k=limit, exact=True, where=where, with_payload=False)
+    return [hit.id for hit in workspace.store.search(live, anywhere, plan)]
 
 
 @job("aside")
