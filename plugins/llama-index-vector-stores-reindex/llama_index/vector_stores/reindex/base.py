@@ -1,0 +1,255 @@
+"""A vector store whose vectors are reindex's own affair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
+from llama_index.core.schema import BaseNode, MetadataMode
+from llama_index.core.vector_stores.types import (
+    BasePydanticVectorStore,
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+    VectorStoreQueryResult,
+)
+from llama_index.core.vector_stores.utils import node_to_metadata_dict
+
+from llama_index.retrievers.reindex.filters import Where, joined, where_of
+from llama_index.retrievers.reindex.nodes import scored_nodes, unmarked
+from llama_index.vector_stores.reindex.embedding import EmbeddedByReindex
+from reindex.connection import Connection, connect
+from reindex.errors import RequestRefused
+from reindex.project import Project
+from reindex.records import Document
+from reindex.retriever import Results
+
+DOCUMENT_ID_KEY = "doc_id"
+"""Where LlamaIndex's own Qdrant store keeps the id of the document that a node comes from."""
+
+_AT_ONCE: Final = 1000
+"""Nodes that are looked for, and deleted, before more are looked for."""
+
+
+class ReindexVectorStore(BasePydanticVectorStore):
+    """Stores and searches nodes through reindex, by whatever version is live.
+
+    Nodes go in as text: reindex embeds them for every collection that is written to, and keeps
+    the payload that LlamaIndex's own Qdrant store would. Queries are embedded by the version whose
+    collection is searched. Each node that is found names that version in its metadata.
+
+    Examples:
+        `pip install llama-index-vector-stores-reindex`
+
+        ```python
+        from llama_index.core import VectorStoreIndex
+        from llama_index.vector_stores.reindex import ReindexVectorStore
+
+        store = ReindexVectorStore("http://localhost:8080")
+        index = VectorStoreIndex.from_vector_store(store, embed_model=store.embed_model)
+        ```
+    """
+
+    stores_text: bool = True
+    is_embedding_query: bool = False
+    flat_metadata: bool = False
+
+    target: str = Field(description="URL of a reindex server, or the folder of a project.")
+    timeout: float = Field(default=30.0, description="Seconds that a server gets.", gt=0)
+    text_key: str | None = Field(
+        default=None, description="The payload's field with the text, where it is not the usual."
+    )
+    api_key: SecretStr | None = Field(
+        default=None, description="The server's key; unset: REINDEX_API_KEY.", exclude=True
+    )
+
+    _client: Connection = PrivateAttr()
+
+    def __init__(
+        self,
+        target: str | Path | Project | Connection,
+        *,
+        api_key: str | SecretStr | None = None,
+        timeout: float = 30.0,
+        **kwargs: Any,
+    ) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            target: the URL of a `reindex serve`, the folder or ``reindex.toml`` of a project, an
+                open project, or an open connection (which several components may share).
+            api_key: a key with the scope ``write``, for adding and deleting.
+
+        Raises:
+            ConfigError: there is no such project, or the URL is none.
+        """
+        key = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
+        client = connect(target, api_key=key, timeout=timeout)
+        super().__init__(target=client.target, api_key=api_key, timeout=timeout, **kwargs)
+        self._client = client
+
+    @classmethod
+    def class_name(cls) -> str:
+        """For serialisation."""
+        return "ReindexVectorStore"
+
+    @property
+    def client(self) -> Connection:
+        """The connection."""
+        return self._client
+
+    @property
+    def embed_model(self) -> EmbeddedByReindex:
+        """For indexes and pipelines over this store: they need not embed anything."""
+        return EmbeddedByReindex()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._client = state["__pydantic_private__"]["_client"]
+
+    # -- writing
+
+    def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
+        """Store nodes, or overwrite those of the same ids. Their embeddings are not used.
+
+        Returns once they are in the journal and in what is live.
+
+        Raises:
+            WriteRefused: one of them cannot be stored; names it.
+        """
+        self._client.upsert([document_of(node) for node in nodes])
+        return [node.node_id for node in nodes]
+
+    async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
+        """As `add`."""
+        await self._client.aupsert([document_of(node) for node in nodes])
+        return [node.node_id for node in nodes]
+
+    def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
+        """Delete the nodes of a document."""
+        self._delete({DOCUMENT_ID_KEY: ref_doc_id})
+
+    async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
+        """As `delete`."""
+        await self._adelete({DOCUMENT_ID_KEY: ref_doc_id})
+
+    def delete_nodes(
+        self,
+        node_ids: list[str] | None = None,
+        filters: MetadataFilters | None = None,
+        **delete_kwargs: Any,
+    ) -> None:
+        """Delete nodes by their ids, or those that fulfil the filters."""
+        where = _which(node_ids, filters)
+        if where:
+            self._delete(where)
+        else:
+            self._client.delete(node_ids or [])
+
+    async def adelete_nodes(
+        self,
+        node_ids: list[str] | None = None,
+        filters: MetadataFilters | None = None,
+        **delete_kwargs: Any,
+    ) -> None:
+        """As `delete_nodes`."""
+        where = _which(node_ids, filters)
+        if where:
+            await self._adelete(where)
+        else:
+            await self._client.adelete(node_ids or [])
+
+    def clear(self) -> None:
+        """Not done here.
+
+        Raises:
+            RequestRefused: always.
+        """
+        raise RequestRefused(
+            "What is live is not emptied through an index. Delete its documents (delete_ref_doc), "
+            "or start a project of its own."
+        )
+
+    async def aclear(self) -> None:
+        """As `clear`."""
+        self.clear()
+
+    def _delete(self, where: Where) -> None:
+        while ids := self._client.find(where, _AT_ONCE):
+            self._client.delete(ids)
+            if len(ids) < _AT_ONCE:
+                return
+
+    async def _adelete(self, where: Where) -> None:
+        while ids := await self._client.afind(where, _AT_ONCE):
+            await self._client.adelete(ids)
+            if len(ids) < _AT_ONCE:
+                return
+
+    # -- searching
+
+    def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """The nodes for the query's text; its embedding, if it has one, is not used.
+
+        Args:
+            kwargs: ``key``: whom a canary shall treat the same every time.
+
+        Raises:
+            RequestRefused: no text, or another mode than the default one.
+            FilterRefused: a filter that no search can express.
+        """
+        text, where = _asked(query)
+        key = kwargs.get("key")
+        return self._found(self._client.search(text, query.similarity_top_k, where=where, key=key))
+
+    async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """As `query`."""
+        text, where = _asked(query)
+        key = kwargs.get("key")
+        return self._found(
+            await self._client.asearch(text, query.similarity_top_k, where=where, key=key)
+        )
+
+    def _found(self, results: Results) -> VectorStoreQueryResult:
+        found = scored_nodes(results, self.text_key)
+        return VectorStoreQueryResult(
+            nodes=[item.node for item in found],
+            similarities=[item.get_score() for item in found],
+            ids=[item.node_id for item in found],
+        )
+
+
+def document_of(node: BaseNode) -> Document:
+    """What is stored of a node: the payload of LlamaIndex's own Qdrant store."""
+    node = unmarked(node)
+    return Document(node.node_id, node.get_content(MetadataMode.EMBED), node_to_metadata_dict(node))
+
+
+def _asked(query: VectorStoreQuery) -> tuple[str, Where | None]:
+    if query.mode != VectorStoreQueryMode.DEFAULT:
+        raise RequestRefused(
+            f"Expected the query mode 'default', got {query.mode.value!r}: reindex searches by the "
+            "live version's vectors alone. Fuse its nodes with another retriever's "
+            "(QueryFusionRetriever), or rerank them (a node postprocessor)."
+        )
+    if query.node_ids:
+        raise RequestRefused(
+            "A search among given node ids is not possible. Give the nodes a field of their own "
+            "and filter by it, or use ReindexRetriever, which needs no index structure."
+        )
+    if not (query.query_str or "").strip():
+        raise RequestRefused(
+            "Expected a query with text, got none. reindex embeds queries by itself, because a "
+            "vector says nothing of the model that made it."
+        )
+    of_documents = {DOCUMENT_ID_KEY: query.doc_ids} if query.doc_ids else None
+    return str(query.query_str), joined(where_of(query.filters), of_documents)
+
+
+def _which(node_ids: list[str] | None, filters: MetadataFilters | None) -> Where | None:
+    where = where_of(filters)
+    if node_ids is not None and where:
+        raise RequestRefused("Delete by node ids or by filters, not by both at once.")
+    return where
