@@ -35,7 +35,8 @@ ROWS: tuple[tuple[str, tuple[tuple[str, str, str, str, tuple[Query, ...]], ...]]
             ("Servers that answer", "Scraped in time.", "stat", "none",
              ((f"sum(up{{{HERE}}})", "servers"),)),
             ("Canary", "Share of the keys on its side. Nothing: there is none.", "stat",
-             "percentunit", ((f"max by (version) (reindex_canary_weight{{{HERE}}})", "{{version}}"),)),
+             "percentunit",
+             ((f"max by (version) (reindex_canary_weight{{{HERE}}})", "{{version}}"),)),
             ("Points", "At the end of each collection's last build.", "stat", "short",
              ((f"max by (collection) (reindex_collection_points{{{HERE}}})", "{{collection}}"),)),
         ),
@@ -85,8 +86,8 @@ ROWS: tuple[tuple[str, tuple[tuple[str, str, str, str, tuple[Query, ...]], ...]]
             ("Documents a second", "Of the same.", "timeseries", "short",
              ((f"max by (kind, version) (deriv(reindex_run_done{{{HERE}}}[5m]))",
                "{{kind}} {{version}}"),)),
-            ("Points", "Of every collection at the end of its last build.", "timeseries", "short",
-             ((f"max by (collection) (reindex_collection_points{{{HERE}}})", "{{collection}}"),)),
+            ("Jobs", "Asked for over HTTP, that wait or run.", "timeseries", "short",
+             ((f"max by (kind, state) (reindex_jobs{{{HERE}}})", "{{kind}} {{state}}"),)),
             ("Live", "1 where a server says that the version is live: a flip is where the lines "
              "change.", "timeseries", "none",
              ((f"max by (version) (reindex_live{{{HERE}}})", "{{version}}"),)),
@@ -140,8 +141,10 @@ def dashboard() -> dict[str, Any]:
     panels: list[dict[str, Any]] = []
     top = 0
     for title, row in ROWS:
-        panels.append({"id": len(panels) + 1, "type": "row", "title": title, "panels": [],
-                       "collapsed": False, "gridPos": {"x": 0, "y": top, "w": 24, "h": 1}})  # fmt: skip
+        panels.append(
+            {"id": len(panels) + 1, "type": "row", "title": title, "panels": [],
+             "collapsed": False, "gridPos": {"x": 0, "y": top, "w": 24, "h": 1}}
+        )  # fmt: skip
         height = 4 if row[0][2] == "stat" else 8
         for index, panel in enumerate(row):
             place = {"x": 6 * index, "y": top + 1, "w": 6, "h": height}

@@ -13,6 +13,7 @@ from reindex.errors import Conflict
 from reindex.registry.backups import Backup, back_up
 from reindex.registry.control import Control
 from reindex.registry.file import now
+from reindex.registry.jobs import JobBook
 from reindex.registry.owners import OwnerBook
 from reindex.registry.registry import Registry
 
@@ -20,8 +21,8 @@ REV_GAP = 10**9
 """Where the registry that gave out revs is lost, they go on so far behind the backup's: more than
 were given out since. (They are integers up to 2**63 in SQLite, 2**53 in JSON.)"""
 
-OF_THE_MOMENT = ("owner", "heartbeats", "locks", "orders")
-"""Who works on what at the moment: nobody does, in a backup."""
+OF_THE_MOMENT = ("owner", "heartbeats", "locks", "orders", "sessions")
+"""Who works on what at the moment, and who is logged in: nobody, in a backup."""
 _NOT_COPIED = {"_sqlite_migrations", "sequence", "restores"}
 """What goes on from where it is, instead of going back."""
 _NOT_COMPARED = {*OF_THE_MOMENT, "write_keys"}
@@ -83,6 +84,9 @@ def _nobody_works(present: Registry) -> None:
     if running := Control(present).running():
         told = ", ".join(f"{run.task} (process {run.pid} on {run.host})" for run in running)
         raise Conflict(f"Something runs: {told}. End it first: reindex cancel")
+    if jobs := JobBook(present).open():
+        told = ", ".join(f"{job.kind} {job.version} (job {job.id}, {job.who})" for job in jobs)
+        raise Conflict(f"Jobs of the server wait: {told}. Cancel them, or end the server first.")
 
 
 def _stay_revoked(present: Registry) -> None:

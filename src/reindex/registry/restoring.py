@@ -97,6 +97,16 @@ def _prepare(file: Path, backup: Path) -> Path:
             (now(), json.dumps({"error": "it ran while the backup was taken"})),
         )
         registry.execute(
+            "UPDATE jobs SET state = 'interrupted', ended_at = ?, outcome = ? "
+            "WHERE state IN ('waiting', 'running')",
+            (
+                now(),
+                json.dumps(
+                    {"error": {"code": "OwnerGone", "message": "the registry was restored"}}
+                ),
+            ),
+        )
+        registry.execute(
             "UPDATE canaries SET ended_by = 'restore', ended_at = ?, "
             "why = 'the registry was restored' WHERE ended_at IS NULL",
             [now()],
