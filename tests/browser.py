@@ -90,16 +90,45 @@ class Browser:
         return found
 
     def open(
-        self, page: Path, *, width: int = 1400, scheme: str = "light", media: str = ""
+        self, page: Path | str, *, width: int = 1400, scheme: str = "light", media: str = ""
     ) -> None:
-        """Load a page at a width, in a colour scheme; ``media`` is "print" or the screen."""
+        """Load a file or an address at a width, in a colour scheme; ``media`` is "print" or the
+        screen.
+        """
         self.resize(width)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.ask("Emulation.setEmulatedMedia", media=media, features=features)
         self.events.clear()
-        self.ask("Page.navigate", url=page.resolve().as_uri())
+        self.ask("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
+        self.wait()
+
+    def wait(self) -> None:
+        """Until the page that was asked for is loaded."""
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._read())
+
+    def click(self, selector: str) -> None:
+        """Click on the middle of an element, as a mouse does, and wait for the page it leads to."""
+        place = self.evaluate(
+            f"(e => (e.scrollIntoView({{block: 'center'}}), e = e.getBoundingClientRect(), "
+            f"[e.x + e.width / 2, e.y + e.height / 2]))(document.querySelector({selector!r}))"
+        )
+        self.events.clear()
+        where = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
+        for kind in ("mousePressed", "mouseReleased"):
+            self.ask("Input.dispatchMouseEvent", type=kind, **where)
+        self.wait()
+
+    def type(self, selector: str, text: str) -> None:
+        """Put the focus on a field and write into it."""
+        self.evaluate(f"document.querySelector({selector!r}).focus()")
+        self.ask("Input.insertText", text=text)
+
+    def press(self, key: str, code: int, text: str = "") -> None:
+        """Press a key: its name, its number, and what it writes."""
+        given = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.ask("Input.dispatchKeyEvent", type="keyDown", text=text, **given)
+        self.ask("Input.dispatchKeyEvent", type="keyUp", **given)
 
     def resize(self, width: int, height: int = 900, scale: float = 1) -> None:
         """Another window."""

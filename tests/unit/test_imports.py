@@ -53,7 +53,7 @@ ONLY_IN = {
     "uvicorn": {"server"},
     "prometheus_client": {"server"},
     "httpx": {"connection", "synthesis", "stores.retry"},
-    "jinja2": {"report"},
+    "jinja2": {"report", "server.dashboard"},
     "markupsafe": {"report"},
 }
 """External package -> the rooms, or modules, that may import it."""

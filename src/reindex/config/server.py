@@ -39,3 +39,6 @@ class ServerSettings(Section):
     max_body_mb: Seconds = Field(8.0, description="Largest body of a request, in MB.")
     max_texts: Positive = Field(256, description="Most texts, queries or documents in one request.")
     max_k: Positive = Field(1000, description="Most hits in one answer, what is skipped included.")
+    session_hours: Seconds = Field(
+        12.0, description="Hours after which the dashboard asks for the key again."
+    )

@@ -152,7 +152,7 @@ def gather(
     decision = decide(registry, settings.gate, version=version, collection=collection, live=live)
     if flip is not None and flip.conditions:
         decision = replace(decision, conditions=tuple(_conditions(flip)))
-    judged = None if stored is None else _judgement(registry, stored)
+    judged = None if stored is None else judgement(registry, stored)
     return Report(
         project=settings.project.name,
         version=version,
@@ -195,7 +195,8 @@ def _unjudged(registry: Registry, collection: str, against: str | None) -> Unjud
     return Unjudged(stored.id, stored.created_at, found)
 
 
-def _judgement(registry: Registry, stored: StoredComparison) -> Judgement:
+def judgement(registry: Registry, stored: StoredComparison) -> Judgement:
+    """A recorded comparison with its scores and results."""
     packed = ResultBook(registry).of(stored.id)
     comparison = replace(
         Comparison.from_dict({**stored.result, "scores": registry.comparison_scores(stored.id)}),

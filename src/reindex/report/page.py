@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reindex.corpus.excerpts import Excerpt
 from reindex.evaluation.agreement import QUANTILES, Agreement
 from reindex.evaluation.folds_words import choice_in_words, stability_in_words
+from reindex.evaluation.front import Front
 from reindex.evaluation.models_words import called, next_step, prompts_of, remark
 from reindex.evaluation.results import Comparison, Example
 from reindex.evaluation.results_queries import QueryResults, Results
@@ -73,13 +74,18 @@ WORDS = {
 
 def render(report: Report) -> str:
     """The page. Everything that came from documents or queries is escaped."""
-    environment = Environment(
-        loader=PackageLoader("reindex.report"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+    return environment().get_template("report.html").render(**_context(report))
+
+
+def environment(*before: BaseLoader) -> Environment:
+    """The report's templates and filters; those that ``before`` finds come first."""
+    made = Environment(
+        loader=ChoiceLoader([*before, PackageLoader("reindex.report")]), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"label": label, "named": named, "percent": percent, "moment": moment,
-                            "storage": storage_in_words}  # fmt: skip
-    return environment.get_template("report.html").render(**_context(report))
+    made.filters |= {"label": label, "named": named, "percent": percent, "moment": moment,
+                     "storage": storage_in_words}  # fmt: skip
+    return made
 
 
 def _context(report: Report) -> dict[str, Any]:
@@ -96,7 +102,7 @@ def _context(report: Report) -> dict[str, Any]:
         "shown": shown,
         "agreement": agreement,
         "quantiles": [percent(share, sign=False).replace(".0", "") for share in QUANTILES],
-        "charts": _charts(report, comparison, agreement),
+        "charts": drawings(comparison, agreement, report.front),
         "metrics": rows.metrics(comparison) if comparison else [],
         "wordings": list(rows.wordings(comparison)) if comparison else [],
         "slices": rows.slices(report.figures, comparison.metric) if comparison else [],
@@ -115,9 +121,10 @@ DRAWINGS = ("scores", "per_query", "latency", "dimensions", "steps", "front")
 """All that a page may show; what was not measured is empty."""
 
 
-def _charts(
-    report: Report, comparison: Comparison | None, agreement: Agreement | None
+def drawings(
+    comparison: Comparison | None, agreement: Agreement | None, front: Front | None = None
 ) -> dict[str, Markup]:
+    """The charts by name; what was not measured is empty."""
     drawn = {"scores": charts.scores(agreement)} if agreement else {}
     if comparison is not None:
         drawn["per_query"] = charts.per_query(comparison)
@@ -126,8 +133,8 @@ def _charts(
             drawn["dimensions"] = charts.by_dimension(comparison.subset, comparison.k)
         if comparison.steps is not None:
             drawn["steps"] = charts.by_step(comparison.steps)
-    if report.front is not None:
-        drawn["front"] = charts.by_front(report.front)
+    if front is not None:
+        drawn["front"] = charts.by_front(front)
     shown = {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704 (escaped there)
     return dict.fromkeys(DRAWINGS, Markup()) | shown
 
@@ -145,16 +152,17 @@ def _examples(c: Comparison) -> list[tuple[str, list[SideBySide]]]:
 
 def _example(one: Example, results: Results) -> SideBySide:
     found = results.query(one.query) or QueryResults(one.query, one.text, 0, {}, {})
-    return _side_by_side(found, results, (one.live, one.candidate))
+    return side_by_side(found, results, (one.live, one.candidate))
 
 
 def _different(results: Results) -> list[SideBySide]:
-    return [_side_by_side(item, results, None) for item in results.most_different()[:EXAMPLES]]
+    return [side_by_side(item, results, None) for item in results.most_different()[:EXAMPLES]]
 
 
-def _side_by_side(
-    query: QueryResults, results: Results, scores: tuple[float, float] | None
+def side_by_side(
+    query: QueryResults, results: Results, scores: tuple[float, float] | None, first: int = FIRST
 ) -> SideBySide:
+    """What both sides found for a query: the ``first`` results of each."""
     live, candidate = list(query.live), list(query.candidate)
     relevant = [document for document, grade in query.grades.items() if grade > 0]
     missed = [id for id in relevant if id not in query.documents and id in results.excerpts]
@@ -162,16 +170,16 @@ def _side_by_side(
         query.text,
         scores,
         query.agreement,
-        tuple(_results(query, query.live, candidate, results)),
-        tuple(_results(query, query.candidate, live, results)),
+        tuple(_results(query, query.live, candidate, results, first)),
+        tuple(_results(query, query.candidate, live, results, first)),
         tuple((id, results.excerpts[id]) for id in missed),
     )
 
 
 def _results(
-    query: QueryResults, found: dict[str, float], other: list[str], results: Results
+    query: QueryResults, found: dict[str, float], other: list[str], results: Results, first: int
 ) -> Iterator[Shown]:
-    for rank, (document, score) in enumerate(list(found.items())[:FIRST], start=1):
+    for rank, (document, score) in enumerate(list(found.items())[:first], start=1):
         yield Shown(
             rank,
             document,

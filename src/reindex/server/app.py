@@ -12,6 +12,7 @@ from reindex import __version__
 from reindex.owner.lanes import Lanes
 from reindex.project import Project
 from reindex.server import (
+    dashboard,
     documents,
     embeddings,
     errors,
@@ -51,7 +52,7 @@ def make_app(project: Project, lanes: Lanes | None = None) -> FastAPI:
     )  # fmt: skip
     app.state.service = service
     errors.install(app)
-    for part in (search, embeddings, documents, reading, operations, jobs, health):
+    for part in (search, embeddings, documents, reading, operations, jobs, health, dashboard):
         app.include_router(part.router)
     app.add_middleware(LimitBody, most=int(service.settings.max_body_mb * 1e6))
     app.add_middleware(Observe, service=service)

@@ -150,6 +150,11 @@ async def one_job(id: int, request: Request) -> Any:
 async def order(id: int, verb: Verb, request: Request, asker: Operator) -> Any:
     """Cancel, pause or resume a job, whichever process does it. What was done is kept."""
     service = service_of(request)
+    return await order_job(service, asker, verb, id)
+
+
+async def order_job(service: Service, asker: Asker, verb: Verb, id: int) -> JobView:
+    """Order a job for whoever asks."""
     await service.run_aside(read_job, service.project, id)
     with _for(asker):
         await service.run_aside(service.work.ask, verb, id)
