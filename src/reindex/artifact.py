@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +106,6 @@ class ImageTower:
         graphs = {name: _graph(graph) for name, graph in raw["graphs"].items()}
         return cls(**{**raw, **lists, "graphs": graphs})
 
-    def with_probes(self, probes: Mapping[str, str]) -> ImageTower:
-        """The same with the vectors of the probe image."""
-        return replace(self, probes=probes)
-
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -127,7 +123,8 @@ class Manifest:
     ``prefix_dim`` is the first-stage dimension that export chose; ``certified`` holds the pairs of
     graph names whose vectors may be compared; ``files`` the sha256 of every other file. ``head``
     names the folders of dense layers behind the pooling, ``skipped`` the tokens of query and
-    document prompt that the pooling leaves out.
+    document prompt that the pooling leaves out. ``extras`` are files that no encoder reads, such
+    as a card, ``left_out`` the graphs whose files did not travel along.
     """
 
     base: str
@@ -154,7 +151,19 @@ class Manifest:
     skipped: tuple[int, int] = (0, 0)
     images: ImageTower | None = None
     members: tuple[Member, ...] = ()
+    extras: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
     format: int = 1
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """Names of the graphs whose files are in the folder."""
+        return tuple(name for name in self.graphs if name not in self.left_out)
+
+    def parts(self, name: str) -> dict[str, tuple[tuple[str, ...], str]]:
+        """Of a graph's name: file -> (it and its external data, their sha256), towers included."""
+        graphs = [self.graph(name), *([self.images.graphs[name]] if self.images else [])]
+        return {graph.file: ((graph.file, *graph.external_data), graph.sha256) for graph in graphs}
 
     @property
     def needed_format(self) -> int:
@@ -268,12 +277,20 @@ def load_manifest(folder: Path) -> Manifest:
     """
     file = folder / MANIFEST_NAME
     try:
-        raw = json.loads(file.read_text("utf-8"))
+        return parse_manifest(file.read_bytes(), file)
     except FileNotFoundError:
         raise ArtifactError(
             f"There is no {file}, so {folder} is not a complete artifact. Run `reindex export`."
         ) from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ArtifactError(f"{file} cannot be read: {error}. Export the version again.") from None
+
+
+def parse_manifest(content: bytes, file: Path) -> Manifest:
+    """`load_manifest` of what was read from ``file`` already, which messages name."""
+    try:
+        raw = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{file} cannot be read: {error}. Export the version again.") from None
     _check_format(file, raw)
     manifest = _parse(file, raw)
@@ -282,7 +299,7 @@ def load_manifest(folder: Path) -> Manifest:
 
 
 def verify_files(folder: Path, manifest: Manifest, graphs: Sequence[str] | None = None) -> None:
-    """Compare the folder's files with the manifest's hashes; ``graphs``: which ones (None: all).
+    """Compare the folder's files with the manifest's; ``graphs``: which ones (None: all present).
 
     Raises:
         ArtifactError: a file is missing, or is not the one that was exported.
@@ -290,10 +307,13 @@ def verify_files(folder: Path, manifest: Manifest, graphs: Sequence[str] | None 
     wanted: dict[str, tuple[tuple[str, ...], str]] = {
         name: ((name,), sha256) for name, sha256 in manifest.files.items()
     }
-    tower = manifest.images
-    for name in manifest.graphs if graphs is None else graphs:
-        for graph in (manifest.graph(name), *([tower.graphs[name]] if tower else ())):
-            wanted[graph.file] = ((graph.file, *graph.external_data), graph.sha256)
+    for name in manifest.present if graphs is None else graphs:
+        if name in manifest.left_out:
+            raise ArtifactError(
+                f"{folder} came without the graph '{name}'. It has: {', '.join(manifest.present)}. "
+                f"Push it with --graph {name}, and pull it again."
+            )
+        wanted |= manifest.parts(name)
     for name, (parts, expected) in wanted.items():
         try:
             found = hash_files([folder / part for part in parts])
@@ -331,7 +351,7 @@ def _parse(file: Path, raw: dict[str, Any]) -> Manifest:
         known["matryoshka_dims"] = tuple(known["matryoshka_dims"])
         known["certified"] = tuple((one, other) for one, other in known.get("certified", ()))
         known["members"] = tuple(Member(**member) for member in known.get("members", ()))
-        known["head"] = tuple(known.get("head", ()))
+        known |= {name: tuple(known.get(name, ())) for name in ("head", "left_out")}
         query, document = known.get("skipped", (0, 0))
         manifest = Manifest(**known | {"skipped": (query, document)})
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -47,10 +47,12 @@ if TYPE_CHECKING:
     from reindex.stages.retrying import Retried
     from reindex.stages.syncing import Synced
     from reindex.stages.training import Trained
+    from reindex.stages.transporting import Load, Pulled
     from reindex.stages.trials import Searched
     from reindex.stages.tuning import Tuned
     from reindex.stages.upkeep import Cleaned, Status
     from reindex.stages.watchdog import WatchRound
+    from reindex.transport import Pushed, Wish
 
 
 class Project(Decisions):
@@ -169,6 +171,18 @@ class Project(Decisions):
         from reindex.stages.exporting import export
 
         return export(self, version)
+
+    def push(self, version: str, address: str, load: Load | None = None) -> Pushed:
+        """Push a version's artifact to a folder, object storage or the Hugging Face Hub."""
+        from reindex.stages.transporting import push
+
+        return push(self, version, address, load)
+
+    def pull(self, address: str, *, name: str | None = None, wish: Wish | None = None) -> Pulled:
+        """Fetch an artifact that was pushed, verify it, and register it as a version."""
+        from reindex.stages.transporting import pull
+
+        return pull(self, address, name=name, wish=wish)
 
     def ensemble(self, versions: Sequence[str], weights: Sequence[float] | None = None) -> Version:
         """Make a version whose vector is those of several side by side, weighted."""

@@ -289,7 +289,7 @@ class Workspace:
     def _graphs(self, version: Version) -> tuple[str, ...]:
         if version.artifact is None:
             return ()
-        return tuple(load_manifest(self.settings.home / version.artifact).graphs)
+        return load_manifest(self.settings.home / version.artifact).present
 
     @property
     def vectors_folder(self) -> Path:

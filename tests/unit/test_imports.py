@@ -18,7 +18,7 @@ RANKS = {
     "errors": 0, "processes": 0, "diskspace": 1, "plain": 1, "pacing": 1,
     "records": 1, "losses": 1, "webhooks": 1, "measures": 1, "protocols": 2, "point_ids": 2,
     "config": 3, "vector_cache": 3, "artifact": 2, "writes": 2, "registry": 4,
-    "corpus": 4, "encoder": 4, "stores": 5,
+    "corpus": 4, "encoder": 4, "stores": 5, "transport": 5,
     "training": 5, "build": 5, "retriever": 5, "forecast": 2, "sizing": 3,
     "export": 6, "evaluation": 6, "synthesis": 7, "testing": 6, "distributed": 6, "inspection": 6,
     "rollout": 6, "mining": 7, "torch_encoder": 7, "advice": 7, "gate": 7, "datasets": 7,
@@ -53,6 +53,8 @@ ONLY_IN = {
     "uvicorn": {"server"},
     "prometheus_client": {"server"},
     "httpx": {"connection", "synthesis", "stores.retry"},
+    "fsspec": {"transport.places"},
+    "huggingface_hub": {"transport.hub"},
     "jinja2": {"report", "server.dashboard"},
     "markupsafe": {"report"},
 }

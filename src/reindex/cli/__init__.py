@@ -4,7 +4,18 @@
 from reindex.cli.app import main
 
 # importing these adds their commands to the group, in the order of the work
-from reindex.cli import setup, takeover, data, mining, advise, model, trials, ensemble, plan
+from reindex.cli import (
+    setup,
+    takeover,
+    data,
+    mining,
+    advise,
+    model,
+    trials,
+    ensemble,
+    transport,
+    plan,
+)
 from reindex.cli import collection, compare
 from reindex.cli import judge, tune, keep, judging, report, live, rollout, watching, look, operate
 from reindex.cli import owner, backup, serve, synthesize
@@ -34,6 +45,7 @@ __all__ = [
     "setup",
     "synthesize",
     "takeover",
+    "transport",
     "trials",
     "tune",
     "watching",

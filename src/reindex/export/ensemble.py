@@ -137,7 +137,7 @@ def _graphs(
     folder: Path, members: Sequence[Member], manifests: Sequence[Manifest]
 ) -> dict[str, Graph]:
     """Per kind of graph one entry that stands for all members' files of it."""
-    shared = set.intersection(*(set(manifest.graphs) for manifest in manifests))
+    shared = set.intersection(*(set(manifest.present) for manifest in manifests))
     if "int8" not in shared:
         raise ArtifactError("The members have no graph int8 in common. Export them again.")
     made = {}

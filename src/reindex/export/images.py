@@ -6,6 +6,7 @@ a dense layer (the projection). The vision tower is a graph from pixels to the p
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +121,7 @@ def judge_images(
             "was published. Look at the checkpoint, or change the tolerances in [export]."
         )
     probes = {graph: Probes.pack(rows[0]) for graph, rows in found.items()}
-    return tower.with_probes(probes), figures
+    return replace(tower, probes=probes), figures
 
 
 def _readable(references: Sequence[str]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from reindex.registry.ledger import (
 )
 
 REGISTRY_NAME = "registry.db"
+_VERSION_NAME = re.compile(r"v[1-9][0-9]{0,5}")
 
 
 class Registry(RegistryFile):
@@ -27,16 +29,32 @@ class Registry(RegistryFile):
 
     # -- versions and their lineage
 
-    def add_version(self, *, base: str, kind: str, recipe: Mapping[str, Any]) -> Version:
-        """Reserve the next version (``v1``, ``v2``, …)."""
+    def add_version(
+        self, *, base: str, kind: str, recipe: Mapping[str, Any], name: str | None = None
+    ) -> Version:
+        """Reserve the next version (``v1``, ``v2``, …), or the one of this name.
+
+        Raises:
+            RegistryError: ``name`` is no version's name. Conflict: it is taken.
+        """
         with self.transaction():
+            self.check_free(name)
             top = self.execute("SELECT max(number) FROM versions").fetchone()[0] or 0
-            name = f"v{top + 1}"
+            number = top + 1 if name is None else int(name[1:])
             self._insert(
-                "versions", name=name, number=top + 1, base=base, kind=kind, state="created",
-                recipe=dict(recipe), metrics={}, report={}, created_at=now(),
+                "versions", name=f"v{number}", number=number, base=base, kind=kind,
+                state="created", recipe=dict(recipe), metrics={}, report={}, created_at=now(),
             )  # fmt: skip
-            return self.version(name)
+            return self.version(f"v{number}")
+
+    def check_free(self, name: str | None) -> None:
+        """Whether `add_version` can take this name. Raises as that does."""
+        if name is None:
+            return
+        if not _VERSION_NAME.fullmatch(name):
+            raise RegistryError(f"A version's name is v1, v2, … (v999999 at most), not {name!r}.")
+        if any(version.name == name for version in self.versions()):
+            raise Conflict(f"There is a version {name} already, and versions do not change.")
 
     def update_version(self, name: str, **changes: Any) -> Version:
         """Record what a stage found out about a version."""
@@ -62,15 +80,14 @@ class Registry(RegistryFile):
             ((version, item) for item in hashes),
         )
 
+    def trained_hashes(self, version: str) -> set[str]:
+        """All hashes of the version's training queries."""
+        sql = "SELECT hash FROM training_queries WHERE version = ?"
+        return {row[0] for row in self.execute(sql, [version])}
+
     def trained_on(self, version: str, hashes: Iterable[str]) -> set[str]:
         """Those of ``hashes`` that are in the version's training lineage."""
-        known = {
-            row[0]
-            for row in self.execute(
-                "SELECT hash FROM training_queries WHERE version = ?", [version]
-            )
-        }
-        return known & set(hashes)
+        return self.trained_hashes(version) & set(hashes)
 
     def record_dataset(self, sha256: str, *, role: str, name: str, size: int) -> None:
         """Remember a dataset by content, once per role."""
