@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from reindex.config import CONFIG_NAME, Settings, TrainSettings, load_settings
+from reindex.config import CONFIG_NAME, Settings, load_settings
 from reindex.config.template import render_config
-from reindex.decisions import Decisions
 from reindex.errors import ConfigError
+from reindex.making import Making
 from reindex.pacing import Budget
 from reindex.promotion import operator
 from reindex.protocols import Progress, no_progress
@@ -46,16 +46,12 @@ if TYPE_CHECKING:
     from reindex.stages.promoting import Promoted
     from reindex.stages.retrying import Retried
     from reindex.stages.syncing import Synced
-    from reindex.stages.training import Trained
-    from reindex.stages.transporting import Load, Pulled
-    from reindex.stages.trials import Searched
     from reindex.stages.tuning import Tuned
     from reindex.stages.upkeep import Cleaned, Status
     from reindex.stages.watchdog import WatchRound
-    from reindex.transport import Pushed, Wish
 
 
-class Project(Decisions):
+class Project(Making):
     """A project: `reindex.toml`, its registry and its store. See the module's example."""
 
     @classmethod
@@ -142,53 +138,6 @@ class Project(Decisions):
         from reindex.stages.advising import Wish, advise
 
         return advise(self, Wish(tuple(others), pilot, minutes))
-
-    def train(
-        self,
-        settings: TrainSettings | None = None,
-        *,
-        corpus: Path | None = None,
-        again: bool = False,
-    ) -> Trained:
-        """Fine-tune a new version on pairs. Resumes a training that was interrupted.
-
-        ``corpus``: a BEIR folder to take pairs and dev queries from, instead of the source.
-        """
-        from reindex.stages.training import train
-
-        return train(self, settings, corpus=corpus, again=again)
-
-    def search_recipes(self, trials: int, settings: TrainSettings | None = None) -> Searched:
-        """Try recipes on dev, within ``[trials]``, until there are so many; the best becomes a
-        version. Goes on with a search that was interrupted.
-        """
-        from reindex.stages.trials import search_recipes
-
-        return search_recipes(self, trials, settings)
-
-    def export(self, version: str) -> Version:
-        """Export a version to its int8 artifact; checked against the checkpoint."""
-        from reindex.stages.exporting import export
-
-        return export(self, version)
-
-    def push(self, version: str, address: str, load: Load | None = None) -> Pushed:
-        """Push a version's artifact to a folder, object storage or the Hugging Face Hub."""
-        from reindex.stages.transporting import push
-
-        return push(self, version, address, load)
-
-    def pull(self, address: str, *, name: str | None = None, wish: Wish | None = None) -> Pulled:
-        """Fetch an artifact that was pushed, verify it, and register it as a version."""
-        from reindex.stages.transporting import pull
-
-        return pull(self, address, name=name, wish=wish)
-
-    def ensemble(self, versions: Sequence[str], weights: Sequence[float] | None = None) -> Version:
-        """Make a version whose vector is those of several side by side, weighted."""
-        from reindex.stages.ensembling import ensemble as make
-
-        return make(self, versions, weights)
 
     def build(
         self, version: str, *, allow_deletes: bool = False, budget: Budget | None = None,

@@ -24,8 +24,8 @@ RANKS = {
     "rollout": 6, "mining": 7, "torch_encoder": 7, "advice": 7, "gate": 7, "datasets": 7,
     "promotion": 8, "workspace": 9,
     "off_the_shelf": 7,
-    "report": 9, "owner": 10, "indexing": 10, "stages": 11, "decisions": 12,
-    "project": 13, "connection": 14, "server": 14, "cli": 15, "__main__": 16,
+    "report": 9, "owner": 10, "indexing": 10, "stages": 11, "decisions": 12, "making": 13,
+    "project": 14, "connection": 15, "server": 15, "cli": 16, "__main__": 17,
 }  # fmt: skip
 """A module may import modules of its own name or of a lower rank."""
 
