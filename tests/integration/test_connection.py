@@ -194,6 +194,24 @@ class TestEveryWay:
             with pytest.raises((errors.FilterRefused, errors.RequestRefused)):
                 way.find(wrong)
 
+    def test_documents_are_read_by_id_and_by_page(self, way: Way) -> None:
+        ids = [f"d{n}" for n in range(19, -1, -1)]
+        found = way.fetch([*ids, "nowhere", "d3"])
+        assert [item.id for item in found] == ids
+        assert found[0] == Document("d19", TEXTS[19], found[0].payload, found[0].rev)
+        assert found[0].payload["text"] == TEXTS[19]
+        assert way.fetch([]) == []
+        read, page = [], way.page(limit=17)
+        while page.following is not None:
+            read.append(page)
+            page = way.page(page.following, 17)
+        read.append(page)
+        sizes = [len(item.documents) for item in read]
+        assert (set(sizes[:-1]), sum(sizes)) == ({17}, way.count())
+        assert {d.id for item in read for d in item.documents} >= {f"d{n}" for n in range(40)}
+        with pytest.raises((errors.DataError, errors.RequestRefused), match="following"):
+            way.page("d3")
+
     def test_one_document_alone(self, way: Way) -> None:
         assert [ack.id for ack in way.upsert(Document("one", "one text", {}))] == ["one"]
         assert [ack.id for ack in way.upsert(("two", "two texts", {}))] == ["two"]

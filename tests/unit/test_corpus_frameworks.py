@@ -78,8 +78,11 @@ def test_fields(fields: tuple[str, ...], payload: dict[str, Any], text: str) -> 
 
 def test_the_config_s_fields_count_where_they_are_set() -> None:
     assert stored_text(SourceSettings(payload="langchain"))({"page_content": "B"}) == "B"
-    own = SourceSettings(payload="langchain", text_fields=("metadata.title", "page_content"))
+    fields = ("metadata.title", "page_content")
+    own = SourceSettings(kind="collection", payload="langchain", text_fields=fields)
     assert stored_text(own)({"metadata": {"title": "T"}, "page_content": "B"}) == "T\nB"
+    files = SourceSettings(payload="langchain", text_fields=("title", "body"))  # of their rows
+    assert stored_text(files)({"page_content": "T\nB", "metadata": {"title": "T"}}) == "T\nB"
     assert stored_text(SourceSettings())({"title": "T", "text": "B"}) == "T\nB"
 
 

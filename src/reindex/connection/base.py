@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from reindex.errors import RequestRefused
-from reindex.records import Condition, Vector
+from reindex.pages import DocumentPage
+from reindex.records import Condition, Document, PointId, Vector
 from reindex.retriever import Results
 from reindex.writes import Ack, Given
 
@@ -96,6 +97,21 @@ class Connection(ABC):
         """Delete documents by their own ids; no matter whether they are there."""
 
     @abstractmethod
+    def fetch(self, ids: Iterable[int | str]) -> list[Document]:
+        """Those of these documents that are live, by their own ids, in the order asked."""
+
+    @abstractmethod
+    def page(self, start: PointId | None = None, limit: int = 500) -> DocumentPage:
+        """The live documents from ``start`` on (None: from the first), at most ``limit``.
+
+        In the order of their points; there is no snapshot.
+        """
+
+    @abstractmethod
+    def count(self) -> int:
+        """How many documents are live."""
+
+    @abstractmethod
     def feedback(
         self, search: Results | str, *, clicked: Iterable[int | str] = (),
         used: Iterable[int | str] = (), grade: float | None = None,
@@ -143,6 +159,18 @@ class Connection(ABC):
     @abstractmethod
     async def adelete(self, ids: int | str | Iterable[int | str]) -> list[Ack]:
         """As `delete`."""
+
+    @abstractmethod
+    async def afetch(self, ids: Iterable[int | str]) -> list[Document]:
+        """As `fetch`."""
+
+    @abstractmethod
+    async def apage(self, start: PointId | None = None, limit: int = 500) -> DocumentPage:
+        """As `page`."""
+
+    @abstractmethod
+    async def acount(self) -> int:
+        """As `count`."""
 
     @abstractmethod
     async def afeedback(

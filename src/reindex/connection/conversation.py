@@ -14,13 +14,22 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import numpy as np
 
 from reindex.connection.base import Embedded, check_embedding, check_queries, plain_where
 from reindex.errors import RequestRefused, RequestTooLarge, ServerError, WriteRefused
+from reindex.pages import DocumentPage
 from reindex.plain import from_plain
-from reindex.records import Condition, Hit, Vector, point_id
+from reindex.records import (
+    Condition,
+    Document,
+    Hit,
+    PointId,
+    Vector,
+    point_id,
+)
 from reindex.retriever import Results
 from reindex.rollout.feedback import checked_feedback
 from reindex.writes import Ack, Given, Write, as_ids, as_writes
@@ -106,6 +115,34 @@ def status() -> Talk[dict[str, Any]]:
     """What is live, what is built, what runs."""
     said: dict[str, Any] = yield Ask("GET", "/v1/status")
     return said
+
+
+def fetch(ids: int | str | Iterable[int | str]) -> Talk[list[Document]]:
+    """Those that are there, each once."""
+
+    def part(some: list[int | str]) -> Talk[list[Document | None]]:
+        said = yield Ask("POST", "/v1/documents/get", _json({"ids": some}))
+        found = {point_id(item.id): item for item in _documents(said)}
+        return [found.get(point_id(id)) for id in some]
+
+    every = yield from _in_parts(as_ids(ids), part)
+    return list({point_id(item.id): item for item in every if item is not None}.values())
+
+
+def page(start: PointId | None, limit: int) -> Talk[DocumentPage]:
+    """A page of what is live."""
+    given = {"limit": limit} if start is None else {"limit": limit, "start": start}
+    said = yield Ask("GET", f"/v1/documents?{urlencode(given)}")
+    return DocumentPage(tuple(_documents(said)), said.get("following"))
+
+
+def count() -> Talk[int]:
+    """How many documents are live."""
+    return _field((yield Ask("GET", "/v1/documents/count")), "count", int)
+
+
+def _documents(said: Any) -> list[Document]:
+    return [from_plain(Document, item) for item in _field(said, "documents", list)]
 
 
 # -- writing

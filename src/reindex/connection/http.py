@@ -18,7 +18,8 @@ from reindex.connection.base import Connection, Embedded, Kind
 from reindex.connection.conversation import Ask, Result, Talk
 from reindex.connection.errors import error_of, may_pass, shown, unreachable
 from reindex.errors import ConfigError, ReindexError, ServerError
-from reindex.records import Condition
+from reindex.pages import DocumentPage
+from reindex.records import Condition, Document, PointId
 from reindex.retriever import Results
 from reindex.writes import Ack, Given
 
@@ -86,6 +87,18 @@ class HttpConnection(Connection):
         """As `Connection.delete`."""
         return self._talk(conversation.delete(ids))
 
+    def fetch(self, ids: Iterable[int | str]) -> list[Document]:
+        """As `Connection.fetch`."""
+        return self._talk(conversation.fetch(ids))
+
+    def page(self, start: PointId | None = None, limit: int = 500) -> DocumentPage:
+        """As `Connection.page`."""
+        return self._talk(conversation.page(start, limit))
+
+    def count(self) -> int:
+        """As `Connection.count`."""
+        return self._talk(conversation.count())
+
     def feedback(
         self, search: Results | str, *, clicked: Iterable[int | str] = (),
         used: Iterable[int | str] = (), grade: float | None = None,
@@ -128,6 +141,18 @@ class HttpConnection(Connection):
     async def adelete(self, ids: int | str | Iterable[int | str]) -> list[Ack]:
         """As `delete`."""
         return await self._atalk(conversation.delete(ids))
+
+    async def afetch(self, ids: Iterable[int | str]) -> list[Document]:
+        """As `fetch`."""
+        return await self._atalk(conversation.fetch(ids))
+
+    async def apage(self, start: PointId | None = None, limit: int = 500) -> DocumentPage:
+        """As `page`."""
+        return await self._atalk(conversation.page(start, limit))
+
+    async def acount(self) -> int:
+        """As `count`."""
+        return await self._atalk(conversation.count())
 
     async def afeedback(
         self, search: Results | str, *, clicked: Iterable[int | str] = (),

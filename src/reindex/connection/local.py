@@ -12,13 +12,14 @@ import numpy as np
 from reindex.connection.base import Connection, Embedded, Kind, check_embedding, check_queries
 from reindex.encoder import truncate
 from reindex.errors import RequestRefused
+from reindex.pages import DocumentPage
 from reindex.plain import to_plain
 from reindex.project import Project
-from reindex.records import Condition
+from reindex.records import Condition, Document, PointId
 from reindex.retriever import Results
+from reindex.stages import fetching
 from reindex.stages.embedding import Encoders
-from reindex.stages.fetching import find
-from reindex.writes import Ack, Given
+from reindex.writes import Ack, Given, as_ids
 
 
 class LocalConnection(Connection):
@@ -74,7 +75,7 @@ class LocalConnection(Connection):
 
     def find(self, where: Condition, limit: int = 1000) -> list[int | str]:
         """As `Connection.find`."""
-        return find(self._project, where, limit)
+        return fetching.find(self._project, where, limit)
 
     def upsert(self, documents: Given | Iterable[Given]) -> list[Ack]:
         """As `Connection.upsert`."""
@@ -83,6 +84,18 @@ class LocalConnection(Connection):
     def delete(self, ids: int | str | Iterable[int | str]) -> list[Ack]:
         """As `Connection.delete`."""
         return self._project.indexer().delete(ids)
+
+    def fetch(self, ids: Iterable[int | str]) -> list[Document]:
+        """As `Connection.fetch`."""
+        return fetching.fetch(self._project, as_ids(ids))
+
+    def page(self, start: PointId | None = None, limit: int = 500) -> DocumentPage:
+        """As `Connection.page`."""
+        return fetching.page(self._project, start, limit)
+
+    def count(self) -> int:
+        """As `Connection.count`."""
+        return fetching.count(self._project)
 
     def feedback(
         self, search: Results | str, *, clicked: Iterable[int | str] = (),
@@ -130,6 +143,18 @@ class LocalConnection(Connection):
     async def adelete(self, ids: int | str | Iterable[int | str]) -> list[Ack]:
         """As `delete`."""
         return await asyncio.to_thread(self.delete, ids)
+
+    async def afetch(self, ids: Iterable[int | str]) -> list[Document]:
+        """As `fetch`."""
+        return await asyncio.to_thread(self.fetch, ids)
+
+    async def apage(self, start: PointId | None = None, limit: int = 500) -> DocumentPage:
+        """As `page`."""
+        return await asyncio.to_thread(self.page, start, limit)
+
+    async def acount(self) -> int:
+        """As `count`."""
+        return await asyncio.to_thread(self.count)
 
     async def afeedback(
         self, search: Results | str, *, clicked: Iterable[int | str] = (),

@@ -74,10 +74,12 @@ class StoredText:
 def stored_text(settings: SourceSettings) -> StoredText:
     """What ``[source]`` says of payloads: its preset, or its text fields where they are set.
 
-    A preset knows its own field, so ``text_fields`` counts beside one only where the file sets it.
+    A preset knows its own field, so ``text_fields`` counts beside one only where the file sets it
+    for a collection's payloads. Those of files are laid out by the preset, whatever the rows' own
+    fields are called.
     """
-    asked = settings.payload == "plain" or "text_fields" in settings.model_fields_set
-    fields = settings.text_fields if asked else ()
+    named = settings.kind == "collection" and "text_fields" in settings.model_fields_set
+    fields = settings.text_fields if settings.payload == "plain" or named else ()
     return StoredText(settings.payload, fields, settings.separator)
 
 

@@ -78,7 +78,7 @@ def config_lines(settings: Settings, text: StoredText) -> Iterator[str]:
     source = settings.source
     if source.kind != "collection":
         yield '[source] kind = "collection"'
-    configured = stored_text(source)
+    configured = stored_text(source.model_copy(update={"kind": "collection"}))
     if replace(configured, separator=text.separator) != text:
         yield f'[source] payload = "{text.preset}"'
         if text.fields:

@@ -68,7 +68,7 @@ async def get_documents(asked: GetRequest, request: Request) -> Any:
     if len(asked.ids) > service.settings.max_texts:
         raise Problem(
             400, f"{len(asked.ids)} ids; {service.settings.max_texts} are the most "
-            "(server.max_texts). Send several requests.", param="ids",
+            "(server.max_texts). Send several requests.", param="ids", code="too_many",
         )  # fmt: skip
     found = await service.run(fetch, service.project, asked.ids)
     return StoredAll(documents=_stored(found))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from reindex.corpus.frameworks import StoredText, stored_text
 from reindex.errors import DataError, FilterRefused
 from reindex.owner.jobs import job
+from reindex.pages import DocumentPage
 from reindex.records import (
     Condition,
     Document,
@@ -23,14 +23,6 @@ from reindex.workspace import Workspace
 
 PAGE = 500
 """Documents per page."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some documents, in the order of their points; ``following`` begins the next page."""
-
-    documents: tuple[Document, ...]
-    following: PointId | None
 
 
 @job("aside")
@@ -49,7 +41,7 @@ def fetch(workspace: Workspace, ids: Sequence[int | str]) -> list[Document]:
 
 
 @job("aside")
-def page(workspace: Workspace, start: PointId | None = None, limit: int = PAGE) -> Page:
+def page(workspace: Workspace, start: PointId | None = None, limit: int = PAGE) -> DocumentPage:
     """The live documents from ``start`` on (None: from the first), at most ``limit``.
 
     There is no snapshot: what is written behind ``start`` meanwhile is not seen.
@@ -67,7 +59,7 @@ def page(workspace: Workspace, start: PointId | None = None, limit: int = PAGE) 
     )  # fmt: skip
     points = next(iter(pages), [])
     following = points[limit].id if len(points) > limit else None
-    return Page(tuple(_documents(workspace, points[:limit])), following)
+    return DocumentPage(tuple(_documents(workspace, points[:limit])), following)
 
 
 @job("aside")
