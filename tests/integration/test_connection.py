@@ -371,6 +371,13 @@ class TestHttp:
             connection.search("a")
         assert "secret" not in str(raised.value)
 
+    def test_another_path_of_a_server(self, url: str) -> None:
+        with (
+            reindex.connect(f"{url}/api") as connection,
+            pytest.raises(errors.ServerError, match=r"Not Found.*Is this the address"),
+        ):
+            connection.search("a")
+
     def test_somebody_else_s_server(self, url: str) -> None:
         rules = [(r".*", faults.EVERY, faults.status(404, "Not Found"))]
         with (

@@ -197,9 +197,9 @@ class TestFields:
             ReindexEmbedding(tmp_path / "nowhere")
         with pytest.raises(ConfigError, match="ftp"):
             ReindexEmbedding("ftp://localhost")
-        for wrong in ({"dimensions": 0}, {"embed_batch_size": 0}, {"timeout": -1}):
+        for wrong in ({"model": "v2"}, {"dimensions": 0}, {"embed_batch_size": 0}, {"timeout": -1}):
             with pytest.raises(ValidationError):
-                ReindexEmbedding("http://localhost:1", **wrong)  # type: ignore[arg-type]
+                ReindexEmbedding("http://localhost:1", **wrong)
 
     def test_a_server_that_is_not_there(self) -> None:
         model = ReindexEmbedding("http://127.0.0.1:1")

@@ -58,6 +58,11 @@ def test_what_can_be_expressed(given: MetadataFilters | None, expected: object) 
     assert where_of(given) == expected
 
 
+def test_a_dict_is_no_filter() -> None:
+    with pytest.raises(FilterRefused, match="Expected MetadataFilters, got dict"):
+        where_of({"a": 1})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("given", "named"),
     [

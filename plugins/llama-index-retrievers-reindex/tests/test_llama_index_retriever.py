@@ -163,6 +163,11 @@ class TestPickling:
         assert (again.similarity_top_k, again.key, again.filters) == (9, "me", some)
         again.client.close()
 
+    @pytest.mark.parametrize("wrong", [0, -1, "4", None])
+    def test_a_wrong_k(self, wrong: Any) -> None:
+        with pytest.raises(RequestRefused, match="similarity_top_k"):
+            ReindexRetriever("http://localhost:1", wrong)
+
     def test_a_wrong_target(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="URL"):
             ReindexRetriever(tmp_path / "nowhere")

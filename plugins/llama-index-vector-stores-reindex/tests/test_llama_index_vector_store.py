@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQuery,
     VectorStoreQueryMode,
 )
+from pydantic import ValidationError
 from tests.hash_project import HashWorkspace
+from tests.http_fixtures import listening
 from tests.llama_index_fixtures import (
     TEXTS,
     as_it_was,
@@ -27,13 +30,15 @@ from tests.llama_index_fixtures import (
     run,
     splitter,
 )
-from tests.plugin_project import Plugged
+from tests.plugin_project import Plugged, plugged
 
 from llama_index.retrievers.reindex import VERSION_KEY
 from llama_index.vector_stores.reindex import ReindexVectorStore
 from reindex.connection import Connection
 from reindex.corpus.frameworks import StoredText, detect
 from reindex.errors import AccessDenied, FilterRefused, RequestRefused, WriteRefused
+from reindex.registry.api_keys import ApiKeys
+from reindex.server.app import make_app
 
 pytest_plugins = ("tests.llama_index_fixtures",)
 
@@ -255,11 +260,36 @@ class TestStore:
             store.client.close()
             assert over_http.find({"doc_id": "guide"}) == ["guide-0"]
 
+    def test_what_it_does_not_have_is_refused(self) -> None:
+        with pytest.raises(ValidationError, match="collection_name"):
+            ReindexVectorStore("http://localhost:1", collection_name="docs")
+
     def test_without_a_key_it_only_reads(self, plug: Plugged) -> None:
         store = ReindexVectorStore(plug.url)
         assert store.query(asked(TEXTS[1])).ids == ["d1"]
         with pytest.raises(AccessDenied, match="scope 'write'"):
             store.add(nodes(1))
+
+
+def test_a_project_with_other_payloads_is_warned_of_once(tmp_path: Path) -> None:
+    with plugged(tmp_path, texts=TEXTS[:2]) as plug:
+        for store in (
+            ReindexVectorStore(plug.project),
+            ReindexVectorStore(plug.url, api_key=plug.key),
+        ):
+            with pytest.warns(UserWarning, match="source.payload is 'plain'"):
+                store.add(nodes(1))
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)
+                store.add(nodes(1))
+            (found,) = store.query(asked(nodes()[0].get_content(MetadataMode.EMBED))).nodes or []
+            assert (found.node_id, found.get_content()) == ("guide-0", "guide: step 0")
+        only_writes = ApiKeys(plug.project.registry).add("writer", ["write"], "nobody")
+        closed = plug.project.settings.server.model_copy(update={"open_reading": False})
+        plug.project.settings = plug.project.settings.model_copy(update={"server": closed})
+        with listening(make_app(plug.project)) as url, warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            ReindexVectorStore(url, api_key=only_writes).add(nodes(1))
 
 
 def test_what_is_stored_is_what_the_own_store_s_readers_and_adopt_understand(

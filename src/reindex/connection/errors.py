@@ -39,6 +39,8 @@ def error_of(answer: httpx.Response) -> ReindexError:
     own = getattr(errors, str(code), None)
     if isinstance(own, type) and issubclass(own, ReindexError):
         return error_from_plain({"classes": [code], "message": message, "attributes": {}})
+    if answer.status_code == 404 and code is None:  # no such route
+        message = f"{shown(answer.request.url)}: {message}. Is this the address of `reindex serve`?"
     kind = _BY_CODE.get(code) or _BY_STATUS.get(answer.status_code, errors.ServerError)
     return kind(message)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
-from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
+from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr, SecretStr
 
 from reindex.connection import Connection, Embedded, Kind, connect
 from reindex.errors import ConfigError
@@ -36,6 +36,8 @@ class ReindexEmbedding(BaseEmbedding):
         embed_model = ReindexEmbedding("http://localhost:8080", model_name="v2")
         ```
     """
+
+    model_config = ConfigDict(extra="forbid")  # `model=`, left out silently, would embed by another
 
     model_name: str = Field(
         default=LIVE, description="A version (v2), or 'live': the one live at the first text."

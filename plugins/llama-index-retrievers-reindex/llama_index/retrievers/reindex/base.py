@@ -63,8 +63,13 @@ class ReindexRetriever(BaseRetriever):
         Raises:
             ConfigError: there is no such project, or the URL is none.
             FilterRefused: a filter that no search can express.
+            RequestRefused: ``similarity_top_k`` is no positive number.
         """
         super().__init__(**kwargs)
+        if not isinstance(similarity_top_k, int) or similarity_top_k < 1:
+            raise RequestRefused(
+                f"Expected similarity_top_k of at least 1, got {similarity_top_k!r}."
+            )
         self._client = connect(target, api_key=api_key, timeout=timeout)
         self.similarity_top_k, self.key, self.text_key = similarity_top_k, key, text_key
         self.filters = filters

@@ -44,7 +44,11 @@ def where_of(filters: MetadataFilters | None) -> Where | None:
     Raises:
         FilterRefused: an operator, a value or a combination that a search cannot express.
     """
-    return (_whole(filters) if filters is not None else None) or None
+    if filters is None:
+        return None
+    if not isinstance(filters, MetadataFilters):
+        raise FilterRefused(f"Expected MetadataFilters, got {type(filters).__name__}.")
+    return _whole(filters) or None
 
 
 def joined(*conditions: Where | None) -> Where | None:

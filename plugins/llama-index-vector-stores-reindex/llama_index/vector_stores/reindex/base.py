@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
+from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr, SecretStr
 from llama_index.core.schema import BaseNode, MetadataMode
 from llama_index.core.vector_stores.types import (
     BasePydanticVectorStore,
@@ -21,13 +23,16 @@ from llama_index.retrievers.reindex.filters import Where, joined, where_of
 from llama_index.retrievers.reindex.nodes import scored_nodes, unmarked
 from llama_index.vector_stores.reindex.embedding import EmbeddedByReindex
 from reindex.connection import Connection, connect
-from reindex.errors import RequestRefused
+from reindex.errors import AccessDenied, RequestRefused
 from reindex.project import Project
 from reindex.records import Document
 from reindex.retriever import Results
 
 DOCUMENT_ID_KEY = "doc_id"
 """Where LlamaIndex's own Qdrant store keeps the id of the document that a node comes from."""
+
+PRESET: Final = "llamaindex"
+"""What ``source.payload`` of a project should be."""
 
 _AT_ONCE: Final = 1000
 """Nodes that are looked for, and deleted, before more are looked for."""
@@ -52,6 +57,8 @@ class ReindexVectorStore(BasePydanticVectorStore):
         ```
     """
 
+    model_config = ConfigDict(extra="forbid")
+
     stores_text: bool = True
     is_embedding_query: bool = False
     flat_metadata: bool = False
@@ -66,6 +73,7 @@ class ReindexVectorStore(BasePydanticVectorStore):
     )
 
     _client: Connection = PrivateAttr()
+    _written: bool = PrivateAttr(default=False)
 
     def __init__(
         self,
@@ -119,13 +127,24 @@ class ReindexVectorStore(BasePydanticVectorStore):
         Raises:
             WriteRefused: one of them cannot be stored; names it.
         """
+        if self._first(nodes):
+            with suppress(AccessDenied):  # a key for writing alone
+                _check_payloads(self._client.status())
         self._client.upsert([document_of(node) for node in nodes])
         return [node.node_id for node in nodes]
 
     async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
         """As `add`."""
+        if self._first(nodes):
+            with suppress(AccessDenied):
+                _check_payloads(await self._client.astatus())
         await self._client.aupsert([document_of(node) for node in nodes])
         return [node.node_id for node in nodes]
+
+    def _first(self, nodes: Sequence[BaseNode]) -> bool:
+        """Whether these are the first nodes that this store writes."""
+        before, self._written = self._written, self._written or bool(nodes)
+        return self._written and not before
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Delete the nodes of a document."""
@@ -225,6 +244,19 @@ def document_of(node: BaseNode) -> Document:
     """What is stored of a node: the payload of LlamaIndex's own Qdrant store."""
     node = unmarked(node)
     return Document(node.node_id, node.get_content(MetadataMode.EMBED), node_to_metadata_dict(node))
+
+
+def _check_payloads(status: Mapping[str, Any]) -> None:
+    """Warn where the project lays its payloads out for somebody else."""
+    preset = (status.get("source") or {}).get("payload", PRESET)
+    if preset != PRESET:
+        warnings.warn(
+            f"This project's source.payload is {preset!r}. Nodes are found again all the same, but "
+            "their text is put where that says, too, so what is embedded may differ from what "
+            "LlamaIndex would embed, and its own Qdrant store may not read it. Set "
+            f"source.payload = {PRESET!r} in reindex.toml.",
+            stacklevel=3,
+        )
 
 
 def _asked(query: VectorStoreQuery) -> tuple[str, Where | None]:
