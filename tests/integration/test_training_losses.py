@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ pytest.importorskip("sentence_transformers")
 import torch
 
 from reindex.training.base import load_base
+from reindex.training.finetune import fine_tune
 from reindex.training.libraries import quiet
 from reindex.training.losses import Needs, make_loss
 from reindex.training.measures import Measures
@@ -149,3 +151,20 @@ def test_cached_gradients_are_the_plain_ones(
     assert found[0].keys() == found[1].keys()
     for key, plain in found[0].items():
         torch.testing.assert_close(found[1][key], plain, rtol=1e-3, atol=1e-5, msg=key)
+
+
+@pytest.mark.parametrize("loss", ["mnrl", "gist", "kl"])
+def test_rows_with_unequal_negatives_are_trained_on_each_with_its_own(
+    loss: str,
+    tiny_base: str,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    rows = [
+        replace(row, negatives=row.negatives[: 1 + place % 2], scores=row.scores[: 2 + place % 2])
+        for place, row in enumerate(triplets(2, scores=True))
+    ]
+    result = fine_tune(settings(loss=loss), rows, dev_set(), tmp_path, base=tiny_base)
+    told = [(item["rows"], item["reason"][-32:]) for item in result.lineage["objectives"]]
+    assert told == [(40, f"batches of rows with {count} negatives") for count in (2, 1)]
+    losses = [entry["loss"] for entry in result.history if "loss" in entry]
+    assert losses[-1] < losses[0]

@@ -177,7 +177,8 @@ def _too_long(files: Iterable[CheckedFile]) -> Iterator[Finding]:
         if len(file.negatives) > 1:
             counts = ", ".join(f"{n} with {many}" for many, n in sorted(file.negatives.items()))
             yield Finding(
-                "error", "uneven negatives",
+                "info", "uneven negatives",
                 f"{file.path}: rows bring different numbers of negatives: {counts}",
-                "Cut all rows to the smallest number, or leave out the rows that have fewer.",
+                "Training puts rows with as many together in batches; numbers that only a few rows "
+                "have are cut to the next lower one.",
             )  # fmt: skip

@@ -46,7 +46,7 @@ def fine_tune(
 
     Args:
         settings: the ``[train]`` section.
-        examples: rows with equal numbers of negatives (often none), or objectives of any kinds.
+        examples: rows with negatives or (often) without, or objectives of any kinds.
         held: a dev set chooses the checkpoint; general sets, beside it, measure forgetting.
             Without dev rows of any kind the last checkpoint is taken.
         run_dir: keeps checkpoints and, in ``model/``, the result.
@@ -57,8 +57,7 @@ def fine_tune(
             the training.
 
     Raises:
-        DataError: no usable examples, rows with different numbers of negatives, or a loss that
-            does not take its data.
+        DataError: no usable examples, or a loss that does not take its data.
         ConfigError: settings that contradict each other or the data.
         ModelError: the base cannot be had, the training diverged, or ``run_dir`` holds a training
             with other settings or data.
@@ -69,6 +68,8 @@ def fine_tune(
         as_objectives(examples, settings.loss),
         temperature=settings.temperature,
         phases=settings.negatives.phases,
+        batch_size=settings.batch_size,
+        processes=processes(),
     )
     held = held if isinstance(held, HeldOut) else HeldOut(held)
     measured = held.dev is not None or any(task.dev is not None for task in tasks)

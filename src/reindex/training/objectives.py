@@ -14,6 +14,7 @@ from reindex.training import data
 from reindex.training.batching import Keys, NoDuplicateBatches
 from reindex.training.phases import PhasedBatches, in_phases
 from reindex.training.sampling import Batches, ClassBatches, InterleavedBatches
+from reindex.training.uneven import groups_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +86,30 @@ def as_objectives(
     return [Objective(TrainingSet(kind, tuple(examples)), loss)]
 
 
-def lay_out(objectives: Sequence[Objective], *, temperature: float, phases: int = 1) -> list[Task]:
+def lay_out(
+    objectives: Sequence[Objective],
+    *,
+    temperature: float,
+    phases: int = 1,
+    batch_size: int = 64,
+    processes: int = 1,
+) -> list[Task]:
     """Choose every objective's loss, check that it fits its data, and lay the data out.
 
+    Rows with unequal numbers of negatives become a task for each number, see `groups_of`.
     ``phases``: of a curriculum; of several objectives those with negatives take part in it.
 
     Raises:
         DataError: no rows, a loss that does not take its data, or rows it cannot use.
     """
     names = _names(objectives)
-    return [
-        _lay_out(name, objective, temperature, phases if _grows(objective, objectives) else 1)
-        for name, objective in zip(names, objectives, strict=True)
-    ]
+    tasks: list[Task] = []
+    for name, objective in zip(names, objectives, strict=True):
+        if phases > 1 and _grows(objective, objectives):
+            tasks.append(_lay_out(name, objective, temperature, phases))
+        else:
+            tasks += _evened(name, objective, temperature, (batch_size, processes))
+    return tasks
 
 
 def _names(objectives: Sequence[Objective]) -> list[str]:
@@ -113,13 +125,35 @@ def _grows(objective: Objective, all_of_them: Sequence[Objective]) -> bool:
     return len(all_of_them) == 1 or objective.data.kind == "triplets"
 
 
+def _evened(
+    name: str, objective: Objective, temperature: float, batches: tuple[int, int]
+) -> list[Task]:
+    """A task for each number of negatives; dev rows measure them all, once."""
+    rows = [row for row in objective.data.rows if isinstance(row, TrainingExample)]
+    choice = _choice(objective)
+    if len({len(row.negatives) for row in rows}) < 2 or choice.loss.name == "triplet":
+        return [_lay_out(name, objective, temperature, 1)]
+    made: list[Task] = []
+    for group in groups_of(rows, *batches, required=choice.loss.negatives == "required"):
+        data = replace(objective.data, rows=group.rows, lines=(), weights=())
+        part = replace(objective, data=data, dev=None if made else objective.dev)
+        called = f"{name}, {group.negatives} negatives" if made else name
+        task = _lay_out(called, part, temperature, 1)
+        reason = f"{task.choice.reason}; {group.told}"
+        made.append(replace(task, choice=replace(task.choice, reason=reason)))
+    return made
+
+
+def _choice(objective: Objective) -> Choice:
+    data = objective.data
+    if not data.rows:
+        raise DataError("Expected training examples, got none.")
+    return choose_loss(data.kind, objective.loss, scored=_has_scores(data.rows), name=data.name)
+
+
 def _lay_out(name: str, objective: Objective, temperature: float, phases: int) -> Task:
     rows = objective.data.rows
-    if not rows:
-        raise DataError("Expected training examples, got none.")
-    choice = choose_loss(
-        objective.data.kind, objective.loss, scored=_has_scores(rows), name=objective.data.name
-    )
+    choice = _choice(objective)
     task = Task(
         name, choice, objective.data, {}, [frozenset()] * len(rows), objective.weight, objective.dev
     )
