@@ -13,6 +13,8 @@ from tests.training_fixtures import tiny_base  # noqa: F401
 
 pytest.importorskip("sentence_transformers")
 
+from reindex.training.teacher import load_teacher
+
 pytestmark = pytest.mark.train
 
 CONFIG = """
@@ -57,6 +59,8 @@ def test_objectives_a_teacher_and_forgetting_end_to_end(tmp_path: Path, tiny_bas
     version = run_json(tmp_path, "train", "--json")["version"]
     kinds = [(item["kind"], item["loss"]) for item in version["recipe"]["lineage"]["objectives"]]
     assert kinds == [("triplets", "kl"), ("scored", "cosent")]
+    teachers = [item.get("teacher_sha256") for item in version["recipe"]["lineage"]["objectives"]]
+    assert teachers == [load_teacher(tiny_base).digest, None]
     assert any(name.startswith("spearman") for name in version["metrics"]["before"])
     assert (tmp_path / ".reindex" / "teacher-scores.db").is_file()
     if not version["metrics"]["best_is_base"]:

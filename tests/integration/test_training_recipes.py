@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,8 +27,10 @@ import torch
 
 from reindex.training import adapters
 from reindex.training.base import load_base
+from reindex.training.devset import DevSet
 from reindex.training.finetune import TrainResult, fine_tune
 from reindex.training.freezing import freeze
+from reindex.training.lineage import weights_hash
 from reindex.training.measures import HeldOut, measure_of, retrieval
 from reindex.training.objectives import Objective
 
@@ -169,10 +172,17 @@ def test_lora_leaves_an_ordinary_checkpoint_as_good_as_measured(straight: Any) -
 
 @pytest.mark.slow
 def test_lora_learns(base: str, tmp_path: Path) -> None:
-    result = train(base, tmp_path, lora={"rank": 8}, epochs=8)
+    rows = pairs()  # frozen random weights cannot tell unseen ones: does it learn what it saw?
+    seen = DevSet(
+        queries={str(place): row.anchor for place, row in enumerate(rows)},
+        corpus={str(place): row.positive for place, row in enumerate(rows)},
+        relevant={str(place): frozenset([str(place)]) for place in range(len(rows))},
+    )
+    asked = settings(lora={"rank": 8}, epochs=16, learning_rate=2e-2, dropout=0.0)
+    result = fine_tune(asked, rows, seen, tmp_path, base=base)
     losses = [entry["loss"] for entry in result.history if "loss" in entry]
     assert losses[-1] < losses[0]
-    assert result.metrics_after["ndcg@10"] > result.metrics_before["ndcg@10"]
+    assert result.metrics_after["ndcg@10"] > result.metrics_before["ndcg@10"] + 0.2
 
 
 def test_targets_that_no_layer_has_are_told_with_those_there_are(base: str) -> None:
@@ -278,3 +288,43 @@ def test_forgetting_is_measured_without_averaging_too(base: str, tmp_path: Path)
     assert result.averaging["general_before"]["ndcg@10 (judged)"] == pytest.approx(
         result.metrics_before["ndcg@10"]
     )
+
+
+def test_general_figures_are_told_where_the_base_is_kept(base: str, tmp_path: Path) -> None:
+    asked = {"learning_rate": 1e-12, "epochs": 1, "evaluations": 1}  # nothing beats the base so
+    result = train(base, tmp_path, general={"sts": rows_of("scored")}, **asked)
+    assert result.best_is_base
+    told = result.averaging
+    expected = measure_of(rows_of("scored"), name="sts", batch_size=32).figures(
+        load_base(base, max_length=None)
+    )
+    assert told["general_before"] == pytest.approx(expected, abs=1e-6)
+    assert told["general_after"] == told["general_before"]
+    assert (told["base_weight"], told["kept"]) == (1.0, True)
+
+
+# -- guides
+
+
+def test_a_guide_is_known_by_its_weights_and_may_not_change_on_the_way(
+    base: str, tmp_path: Path
+) -> None:
+    guide = tmp_path / "guide"
+    shutil.copytree(base, guide)
+    asked = settings(loss="gist", guide=str(guide), epochs=1)
+
+    def stop(stage: str, done: int, total: int | None) -> None:
+        if stage == "train" and done == 2:
+            raise RuntimeError("cut off")
+
+    with pytest.raises(RuntimeError, match="cut off"):
+        fine_tune(asked, pairs(), None, tmp_path / "run", base=base, progress=stop)
+    other = load_base(str(guide), max_length=None)
+    with torch.no_grad():
+        next(other.parameters()).mul_(1.5)
+    other.save_pretrained(str(guide))
+    with pytest.raises(ModelError, match="other weights than when this training began"):
+        fine_tune(asked, pairs(), None, tmp_path / "run", base=base)
+    result = fine_tune(asked, pairs(), None, tmp_path / "run", base=base, resume=False)
+    assert result.lineage["guide_sha256"] == weights_hash(load_base(str(guide), max_length=None))
+    assert result.lineage["guide_sha256"] != result.lineage["base_sha256"]

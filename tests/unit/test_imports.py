@@ -16,6 +16,7 @@ ROOT = Path(reindex.__file__).parent
 
 RANKS = {
     "errors": 0, "processes": 0, "diskspace": 1, "plain": 1, "pacing": 1,
+    "prompts": 1,
     "records": 1, "losses": 1, "webhooks": 1, "measures": 1, "protocols": 2,
     "point_ids": 2, "pages": 2,
     "config": 3, "vector_cache": 3, "artifact": 2, "writes": 2, "registry": 4,

@@ -169,6 +169,7 @@ def show_trained(trained: Trained, *, as_json: bool) -> None:
     for item in lineage["objectives"]:
         click.echo(f"{item['rows']:,} {item['kind']}: loss {item['loss']} ({item['reason']})")
     click.echo(f"Pooling: {lineage['pooling']}; batches padded on the {lineage['padding_side']}.")
+    show_prompts(lineage["prompts"])
     show_speed(trained.result.speed)
     before, after = version.metrics["before"], version.metrics["after"]
     rows = [[name, f"{before[name]:.4f}", f"{after[name]:.4f}"] for name in after if name in before]
@@ -179,6 +180,16 @@ def show_trained(trained: Trained, *, as_json: bool) -> None:
     if version.metrics["best_is_base"]:
         click.echo("No checkpoint was better than the base on dev: the base's weights were kept.")
     click.echo(f"Next: reindex export {version.name}")
+
+
+def show_prompts(prompts: Sequence[str]) -> None:
+    """What stands before queries and documents, where anything does."""
+    if any(prompts):
+        query, document = prompts
+        click.echo(
+            f"Prompts: {query!r} before queries, {document!r} before documents (where "
+            "train.query_prompt or train.document_prompt are not set, as the base declares)."
+        )
 
 
 def show_speed(speed: Mapping[str, float]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from reindex.cli.app import json_option, main, project_type
+from reindex.cli.model import show_prompts
 from reindex.cli.output import emit_json
 
 
@@ -37,7 +38,9 @@ def init(ctx: click.Context, /, adopt: bool, as_json: bool, **given: Any) -> Non
         return
     click.echo(f"Project {project.settings.project.name!r} in {root}")
     if version is not None:
-        click.echo(f"{version.name}: {version.base}\nNext: reindex export {version.name}")
+        click.echo(f"{version.name}: {version.base}")
+        show_prompts((version.recipe["query_prompt"], version.recipe["document_prompt"]))
+        click.echo(f"Next: reindex export {version.name}")
     else:
         click.echo("Next: edit reindex.toml, then `reindex init --adopt` or `reindex train`")
 

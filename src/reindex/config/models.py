@@ -72,8 +72,12 @@ class TrainSettings(Section):
         description="How token vectors become one: mean, cls, lasttoken, max, weightedmean, or "
         "several joined by +. Unset: the base model's own; of a decoder without one: lasttoken.",
     )
-    query_prompt: str = Field("", description="Put before every query.")
-    document_prompt: str = Field("", description="Put before every document.")
+    query_prompt: str | None = Field(
+        None, description="Put before every query. Unset: what the base model declares, if it does."
+    )
+    document_prompt: str | None = Field(
+        None, description="Put before every document. Unset: as the base model declares."
+    )
     max_pairs: Positive | None = Field(None, description="Use a random sample of this many pairs.")
     dev_documents: Positive = Field(
         1000, description="Documents in the dev evaluation during training (judged ones first)."

@@ -22,7 +22,7 @@ from reindex.encoder.runtime import (
 )
 from reindex.errors import ArtifactError, ModelError
 from reindex.off_the_shelf.model import LONGEST_DEFAULT, OffTheShelf
-from reindex.off_the_shelf.torch_model import declared_prompts
+from reindex.prompts import read_prompts
 from reindex.records import Vector
 
 GRAPHS = (
@@ -62,8 +62,7 @@ def load_onnx_folder(
             f"{folder} is no model: expected {TOKENIZER_NAME} and one of {', '.join(GRAPHS)}."
         )
     pooling, length = _pooling(folder), max_length or _own_length(folder)
-    declared = _read(folder / "config_sentence_transformers.json").get("prompts") or {}
-    used = prompts or declared_prompts(declared)
+    used = prompts or read_prompts(folder)
     try:
         encoder = OnnxFolder(graph, tokenizer, pooling, used, length, threads)
     except ArtifactError as error:

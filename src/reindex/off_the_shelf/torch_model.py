@@ -10,10 +10,8 @@ import numpy as np
 
 from reindex.errors import ModelError
 from reindex.off_the_shelf.model import LONGEST_DEFAULT, OffTheShelf
+from reindex.prompts import declared_prompts
 from reindex.records import Vector
-
-_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
-"""Under which of these names models declare what comes before documents."""
 
 
 def load_torch_model(
@@ -23,14 +21,8 @@ def load_torch_model(
     from reindex.training.base import load_base
 
     model = load_base(place, max_length=max_length, prompts=prompts, longest=LONGEST_DEFAULT)
-    used = prompts or declared_prompts(model.prompts)
+    used = prompts or declared_prompts(model.prompts, model.default_prompt_name)
     return OffTheShelf(name, TorchModel(name, model, used), used, int(model.max_seq_length))
-
-
-def declared_prompts(declared: dict[str, str]) -> tuple[str, str]:
-    """What a model's own configuration puts before queries and before documents."""
-    document = next((declared[key] for key in _DOCUMENT_PROMPTS if declared.get(key)), "")
-    return declared.get("query") or "", document
 
 
 class TorchModel:

@@ -131,6 +131,7 @@ class _Fold:
         from reindex.training.base import load_base, resolve_base
         from reindex.training.devset import evaluate, make_evaluator
         from reindex.training.finetune import fine_tune
+        from reindex.training.prompts import prompts_of
 
         sets = tuple(self._without(item) for item in given.sets)
         base = resolve_base(base_spec(workspace, settings.base))
@@ -142,7 +143,7 @@ class _Fold:
         evaluator = make_evaluator(dev, batch_size=32)
 
         def measured(spec: str) -> dict[str, float]:
-            prompts = (settings.query_prompt, settings.document_prompt)
+            prompts = prompts_of(settings, base)
             length, pooling = settings.max_length, settings.pooling
             model = load_base(spec, max_length=length, prompts=prompts, pooling=pooling)
             return evaluate(model, evaluator)

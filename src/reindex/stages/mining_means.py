@@ -83,12 +83,13 @@ def _model(workspace: Workspace, settings: TrainSettings, version: Version | Non
     if version is not None:
         return workspace.encoder(version, tune=True)
     from reindex.training.embedding import ModelEncoder
+    from reindex.training.prompts import prompts_of
 
     own = settings.negatives.model is None  # the base, as it will be trained
     return ModelEncoder(
         base_spec(workspace, settings.negatives.model or settings.base),
         max_length=settings.max_length if own else None,
-        prompts=(settings.query_prompt, settings.document_prompt) if own else None,
+        prompts=prompts_of(settings, base_spec(workspace, settings.base)) if own else None,
     )
 
 
@@ -100,11 +101,14 @@ def _version(workspace: Workspace, settings: TrainSettings) -> Version | None:
         return version if version.artifact else None
     except UnknownVersion:
         pass
+    from reindex.training.prompts import prompts_of
+
+    query, document = prompts_of(settings, base_spec(workspace, spec))
     recipe = {
         "base": spec,
         "max_length": settings.max_length,
-        "query_prompt": settings.query_prompt,
-        "document_prompt": settings.document_prompt,
+        "query_prompt": query,
+        "document_prompt": document,
     }
     same = [
         version

@@ -98,9 +98,9 @@ def _taught(
         )
     cache = workspace.settings.home / "teacher-scores.db"
 
-    def ask() -> list[list[TrainingExample]]:
+    def ask() -> tuple[str, list[list[TrainingExample]]]:
         teacher = load_teacher(base_spec(workspace, settings.teacher or ""))
-        return [
+        return teacher.digest, [
             teach(
                 teacher,
                 [row for row in item.data.rows if isinstance(row, TrainingExample)],
@@ -110,9 +110,10 @@ def _taught(
             for item in pupils
         ]
 
-    told = dict(zip(map(id, pupils), from_leader(ask), strict=True))
+    digest, taught = from_leader(ask)
+    told = dict(zip(map(id, pupils), taught, strict=True))
     return [
-        replace(item, data=replace(item.data, rows=tuple(told[id(item)])))
+        replace(item, data=replace(item.data, rows=tuple(told[id(item)])), teacher=digest)
         if id(item) in told
         else item
         for item in objectives

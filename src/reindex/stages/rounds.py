@@ -99,7 +99,7 @@ def drop_rounds(folder: Path, keep: Path) -> None:
 
 def _encoder(workspace: Workspace, settings: TrainSettings, result: TrainResult) -> Encoder:
     """The tuned model: its int8 graph, where it can be exported, else torch."""
-    prompts = (settings.query_prompt, settings.document_prompt)
+    prompts = tuple(result.lineage["prompts"])
     if workspace.settings.embed.device == "cpu":
         try:
             folder = _exported(workspace, settings, result)
@@ -118,9 +118,10 @@ def _exported(workspace: Workspace, settings: TrainSettings, result: TrainResult
     if (target / "manifest.json").is_file():
         return target
     shutil.rmtree(target, ignore_errors=True)
+    query, document = result.lineage["prompts"]
     export_checkpoint(
         result.checkpoint, target, base=settings.base, matryoshka_dims=None,
-        query_prompt=settings.query_prompt, document_prompt=settings.document_prompt,
+        query_prompt=query, document_prompt=document,
         max_length=result.max_length, settings=workspace.settings.export,
     )  # fmt: skip
     return target

@@ -51,14 +51,17 @@ class BaseRecipe(TypedDict):
 
 
 def adopt_base(workspace: Workspace, base: str, given: BaseRecipe | None = None) -> Version:
-    """Register an off-the-shelf model as a version, without training; as [train] says, or given."""
+    """Register an off-the-shelf model as a version, without training; as [train] says, or given.
+
+    Prompts that [train] leaves open are those that the base declares.
+    """
     from reindex.training.base import copy_base
+    from reindex.training.prompts import prompts_of
 
     settings = workspace.settings.train
+    query, document = ("", "") if given else prompts_of(settings, base_spec(workspace, base))
     how = given or BaseRecipe(
-        max_length=settings.max_length,
-        query_prompt=settings.query_prompt,
-        document_prompt=settings.document_prompt,
+        max_length=settings.max_length, query_prompt=query, document_prompt=document
     )
     if given is None and settings.pooling is not None:
         how["pooling"] = settings.pooling
@@ -98,10 +101,12 @@ def train(
     launcher started several processes, rank 0 alone writes to the registry and the run's folder.
     """
     from reindex.training.base import resolve_base
+    from reindex.training.prompts import with_prompts
     from reindex.training.ranks import from_leader, leads
 
     settings = settings or workspace.settings.train
     base = resolve_base(base_spec(workspace, settings.base))  # a typo must not cost a version
+    settings = with_prompts(settings, base)
     data = workspace if corpus is None else workspace.with_corpus(corpus)
     given = training_data(data, settings, workspace)
     held_out, rounds = given.held_out, Rounds(workspace, data, settings, given)

@@ -96,6 +96,7 @@ class _Search:
     def begin(cls, workspace: Workspace, settings: TrainSettings) -> _Search:
         """Find or begin the study of these settings and this data."""
         from reindex.training.base import resolve_base
+        from reindex.training.prompts import with_prompts
         from reindex.training.recipes import Recipes, search_space
 
         judgements, dev = workspace.judgements("dev"), dev_set(workspace, settings)
@@ -117,6 +118,7 @@ class _Search:
 
         recipes = Recipes(space, ranges, seed=settings.seed, metric=METRICS[0])
         base = resolve_base(base_spec(workspace, settings.base))
+        settings = with_prompts(settings, base)
         given = data_to_train_on(workspace, workspace, settings)
         study = Studies(workspace.registry).open(
             _key(settings, space, given, dev.digest),

@@ -17,6 +17,7 @@ from reindex.training.lineage import fixed_part, trace
 from reindex.training.measures import HeldOut
 from reindex.training.memory import keep_freed_memory
 from reindex.training.objectives import Objective, as_objectives, lay_out, make_batches
+from reindex.training.prompts import prompts_of, with_prompts
 from reindex.training.ranks import from_leader, leads, processes
 from reindex.training.results import TrainResult
 from reindex.training.runs import RunFolder
@@ -64,6 +65,7 @@ def fine_tune(
         MissingExtra: the [train] extra is not installed.
         KeyboardInterrupt: Ctrl-C; the message says how to go on.
     """
+    settings = with_prompts(settings, base)
     tasks = lay_out(
         as_objectives(examples, settings.loss),
         temperature=settings.temperature,
@@ -80,7 +82,7 @@ def fine_tune(
     model = load_base(
         base,
         max_length=settings.max_length,
-        prompts=(settings.query_prompt, settings.document_prompt),
+        prompts=prompts_of(settings, base),
         quantization=quantization(settings.lora),
         pooling=settings.pooling,
     )

@@ -65,7 +65,7 @@ def trace(
         "max_length": int(model.max_seq_length),
         "pooling": pooling_of(model),
         "padding_side": model.tokenizer.padding_side,
-        "prompts": [settings.query_prompt, settings.document_prompt],
+        "prompts": [settings.query_prompt or "", settings.document_prompt or ""],
         "device": model.device.type,
         "dtype": "bfloat16" if has_bf16(model.device.type) else "float32",
         "threads": load("torch").get_num_threads(),
@@ -84,6 +84,7 @@ def _objective(task: Task) -> dict[str, Any]:
         "sha256": task.data.digest,
         "dev_sha256": None if task.dev is None else task.dev.digest,
         **({"phases": task.phases} if task.phases > 1 else {}),
+        **({"teacher_sha256": task.teacher} if task.teacher else {}),
     }
 
 

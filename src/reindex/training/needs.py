@@ -23,6 +23,7 @@ from reindex.training.passes import (
     cuda_limit,
     largest_batch,
 )
+from reindex.training.prompts import prompts_of
 from reindex.training.trainer import PACKED_ROWS, has_bf16
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def measure_needs(
     model = load_base(
         base,
         max_length=settings.max_length,
-        prompts=(settings.query_prompt, settings.document_prompt),
+        prompts=prompts_of(settings, base),
     )
     tried = _largest_on_gpu(model, examples, settings)
     model = model.cpu()

@@ -26,12 +26,14 @@ class Objective:
         loss: a name of `reindex.losses.LOSSES`; None: the one for this kind of data.
         weight: how often an epoch goes through the data: 1: once, 0.5: through half of it.
         dev: rows of the same kind that measure it, never trained on.
+        teacher: digest of the model whose scores the rows bring, where it is known.
     """
 
     data: TrainingSet
     loss: str | None = None
     weight: float = 1.0
     dev: TrainingSet | None = None
+    teacher: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Task:
         groups: per row its class, where a batch needs several rows of a class.
         classes: the labels, in the order of their numbers.
         phases: of a curriculum: the columns hold every row so often, see `in_phases`.
+        teacher: as the objective says.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Task:
     groups: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     phases: int = 1
+    teacher: str = ""
 
     @property
     def rows(self) -> int:
@@ -155,8 +159,9 @@ def _lay_out(name: str, objective: Objective, temperature: float, phases: int) -
     rows = objective.data.rows
     choice = _choice(objective)
     task = Task(
-        name, choice, objective.data, {}, [frozenset()] * len(rows), objective.weight, objective.dev
-    )
+        name, choice, objective.data, {}, [frozenset()] * len(rows), objective.weight,
+        objective.dev, teacher=objective.teacher,
+    )  # fmt: skip
     if examples := [row for row in rows if isinstance(row, TrainingExample)]:
         laid = in_phases(examples, phases)
         return replace(_retrieval(task, laid, temperature), phases=phases)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from reindex.records import TrainingExample
 from reindex.training.embedding import ModelEncoder
 from reindex.training.finetune import fine_tune
+from reindex.training.prompts import prompts_of
 
 if TYPE_CHECKING:
     from reindex.config import TrainSettings
@@ -32,7 +33,7 @@ def encoder_of(spec: str, settings: TrainSettings) -> ModelEncoder:
     Raises:
         ModelError, MissingExtra: as `reindex.training.base.load_base`.
     """
-    prompts = settings.query_prompt, settings.document_prompt
+    prompts = prompts_of(settings, spec)
     return ModelEncoder(spec, max_length=settings.max_length, prompts=prompts)
 
 

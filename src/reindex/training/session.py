@@ -13,13 +13,14 @@ from reindex.corpus.training_sets import TrainingSet
 from reindex.errors import ModelError
 from reindex.protocols import Progress
 from reindex.training import adapters
-from reindex.training.averaging import Averaged, average
+from reindex.training.averaging import Average, Averaged, average
 from reindex.training.base import load_base, save_checkpoint
 from reindex.training.callbacks import SAVE_EVERY, Conductor, make_callbacks
 from reindex.training.devset import DevSet
 from reindex.training.freezing import freeze
 from reindex.training.libraries import load, quiet
 from reindex.training.lighter import cut_at, set_dropout
+from reindex.training.lineage import weights_hash
 from reindex.training.losses import Needs, is_cached, make_loss
 from reindex.training.measures import Measures, measure_of, retrieval
 from reindex.training.objectives import Task
@@ -145,11 +146,25 @@ class Session:
                 self.lineage["matryoshka_dims"],
                 negatives=task.negatives,
                 classes=len(task.classes),
-                guide=lambda: frozen(self._load(self.settings.guide or self.lineage["base"])),
+                guide=self._guide,
                 passes=passes,
             )
             made.append(make_loss(task.choice.loss, needs, self.settings))
         return made
+
+    def _guide(self) -> Any:
+        """What tells false negatives; of the same weights as when this training began."""
+        spec = self.settings.guide or self.lineage["base"]
+        guide = frozen(self._load(spec))
+        digest = weights_hash(guide)
+        if self.run.notes.get("guide_sha256", digest) != digest:
+            raise ModelError(
+                f"The guide {spec!r} has other weights than when this training began. Give it the "
+                "old ones, use another folder, or start anew (resume=False)."
+            )
+        self.run.note(guide_sha256=digest)
+        self.lineage["guide_sha256"] = digest
+        return guide
 
     def _load(self, spec: str) -> Any:
         """A model with the texts' length and the prompts of this training."""
@@ -185,10 +200,12 @@ class Session:
                    default={})  # fmt: skip
         best_is_base = bool(before) and self._score(before) >= self._score(best)
         model = self._load(base) if best_is_base else self._trained(base, self._checkpoint(best))
-        averaged = None if best_is_base else self._average(model, base, general)
+        averaged = (
+            self._kept(model, general) if best_is_base else self._average(model, base, general)
+        )
         save_checkpoint(model, self.run.model)
         after = {name: best[name] for name in self._measures.names if name in best}
-        if averaged is not None and averaged.chosen.dev:
+        if averaged is not None and averaged.chosen.dev and not best_is_base:
             after |= averaged.chosen.dev
         fixed = {name: self.lineage[name] for name in ("dim", "max_length", "examples")}
         result = TrainResult(
@@ -231,6 +248,14 @@ class Session:
             general=general_measures(general, model.device.type),
             progress=self.progress,
         )
+
+    def _kept(self, base: Any, general: Mapping[str, DevSet | TrainingSet]) -> Averaged | None:
+        """What the base scores in general, where it was kept: it forgot nothing."""
+        if not general:
+            return None
+        figures = general_measures(general, base.device.type).figures(frozen(base), untrained=True)
+        chosen = Average(1.0, {}, figures)
+        return Averaged(chosen, (chosen,), figures, kept=True)
 
     def _checkpoint(self, best: Mapping[str, float]) -> Path:
         """The checkpoint of the best evaluation; the last one where there was none."""

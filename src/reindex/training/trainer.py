@@ -160,7 +160,8 @@ def column_prompts(settings: TrainSettings) -> dict[str, str]:
     Scored and labelled texts are likened to each other, so all take the prompt of queries, as E5
     does for symmetric tasks (Wang et al. 2022, arXiv:2212.03533).
     """
-    prompts = {"anchor": settings.query_prompt, "positive": settings.document_prompt}
-    prompts |= dict.fromkeys(("first", "second", "text"), settings.query_prompt)
-    prompts |= {f"negative_{place}": settings.document_prompt for place in range(1, 65)}
+    query, document = settings.query_prompt or "", settings.document_prompt or ""
+    prompts = {"anchor": query, "positive": document}
+    prompts |= dict.fromkeys(("first", "second", "text"), query)
+    prompts |= {f"negative_{place}": document for place in range(1, 65)}
     return {column: prompt for column, prompt in prompts.items() if prompt}
