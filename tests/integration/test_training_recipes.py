@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from reindex.config import TrainSettings
 from reindex.config.training_losses import LoraSettings
-from reindex.errors import ConfigError, DataError, ModelError
+from reindex.errors import ConfigError, DataError, MissingExtra, ModelError
 from reindex.records import ScoredPair
 from tests.integration.test_training import training, vectors, wait_for
 from tests.objective_fixtures import RECIPES, rows_of, several
@@ -190,9 +191,35 @@ def test_targets_that_no_layer_has_are_told_with_those_there_are(base: str) -> N
         adapters.attach(load_base(base, max_length=None), LoraSettings(rank=2, targets=("q_proj",)))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_qlora_without_a_cuda_device_says_what_to_do(base: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="LoRA without it trains the same adapters"):
+def test_qlora_trains_on_four_bits_and_is_merged_into_full_precision(
+    base: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("bitsandbytes", reason="the [qlora] extra")
+    asked = settings(
+        lora={"rank": 8, "quantize": True}, epochs=4, learning_rate=2e-2, dropout=0.0, evaluations=4
+    )
+    result = fine_tune(asked, pairs(), dev_set(), tmp_path, base=base)
+    losses = [entry["loss"] for entry in result.history if "loss" in entry]
+    assert losses[-1] < losses[0]
+    before = load_base(base, max_length=None).state_dict()
+    after = load_base(str(result.checkpoint), max_length=None).state_dict()
+    assert after.keys() == before.keys()  # a plain model, nothing in 4 bits
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    for name in before:
+        linear = name.endswith("weight") and ("attention" in name or "dense" in name)
+        if "LayerNorm" in name or not linear:
+            assert name not in changed
+    if not result.best_is_base:
+        assert all(
+            torch.linalg.matrix_rank(after[name] - before[name], rtol=1e-3) <= 8 for name in changed
+        )
+
+
+def test_qlora_without_its_library_says_what_to_install(
+    base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(MissingExtra, match=r"reindex\[qlora\]"):
         train(base, tmp_path, lora={"rank": 4, "quantize": True})
 
 

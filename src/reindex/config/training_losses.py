@@ -28,7 +28,7 @@ class LoraSettings(Section):
         "linear layers.",
     )  # fmt: skip
     quantize: bool = Field(
-        False, description="QLoRA: the frozen weights in 4 bits. Needs a CUDA device."
+        False, description="QLoRA: the frozen weights in 4 bits (extra [qlora])."
     )
 
 
