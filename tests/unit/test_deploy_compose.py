@@ -13,7 +13,7 @@ import pytest
 
 from reindex.config import load_settings
 from reindex.server.app import make_app
-from tests.deploy_fixtures import DEPLOY, UID, environment_names, load_yaml, mounted
+from tests.deploy_fixtures import DEPLOY, UID, dockerfile, environment_names, load_yaml, mounted
 
 COMPOSE = DEPLOY / "compose"
 OURS = ("setup", "reindex", "sync")
@@ -70,6 +70,17 @@ def test_ours_have_no_rights_that_they_do_not_need(services: dict[str, Any]) -> 
         assert service["cap_drop"] == ["ALL"]
         assert service["user"] == f"{UID}:{UID}"
         assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_volumes_belong_to_the_images_user(services: dict[str, Any]) -> None:
+    """A new volume takes its owner from the folder of the image; without one it is root's."""
+    (made,) = [rest for word, rest in dockerfile() if "install --directory" in rest]
+    theirs = made.partition("--mode=0750")[2].partition("&&")[0].split()
+    for name in OURS:
+        for volume in services[name]["volumes"]:
+            source, target = volume.split(":")[:2]
+            if source.isalpha():
+                assert target in theirs, f"{name}: {target}"
 
 
 def test_ports_are_this_machines_alone(services: dict[str, Any]) -> None:
