@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from reindex.registry.api_keys import ApiKeys
+from reindex.registry.interactions import INTERACTIONS_NAME
 from reindex.server.app import make_app
 from tests.copying import copy_project
 from tests.help_centre import HelpProject
@@ -81,11 +84,18 @@ class TestReading:
         assert re.search(r"strong up\">\+", first)
         assert client.get("/ui/comparisons/1?sort=nonsense&page=999").status_code == 200
 
-    def test_both_sides_of_a_search(self, client: TestClient) -> None:
-        page = client.get("/ui/search", params={"q": "How do I send my plan?", "beside": "v2"}).text
-        live, candidate = page.split("live v1")[1].split("candidate v2")
-        assert live.count("<li>") == candidate.count("<li>") == 5
-        assert "Share a subscription" in candidate
+    def test_both_sides_of_a_search(self, client: TestClient, project: HelpProject) -> None:
+        query = "How do I recover my pattern?"
+        page = client.get("/ui/search", params={"q": query, "beside": "v2", "k": 3}).text
+        sides = page.split("live v1")[1].split("candidate v2")
+        for side, version in zip(sides, ("v1", "v2"), strict=True):
+            hits = project.retriever(version).search(query, 3)
+            assert re.findall(r"(help-\d+) · score", side) == [hit.id for hit in hits]
+        assert "only here" in sides[0]
+        assert "Restore a template" in sides[1]
+        project.recorder.flush()
+        with closing(sqlite3.connect(project.settings.home / INTERACTIONS_NAME)) as interactions:
+            assert interactions.execute("SELECT count(*) FROM searches").fetchone() == (0,)
 
     @pytest.mark.parametrize(
         "path", ["/ui/comparisons/99", "/ui/comparisons/x", "/ui/versions/v9", "/ui/jobs/9",
