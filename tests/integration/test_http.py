@@ -407,6 +407,18 @@ class TestLoad:
                 assert (answer.status_code, error(answer)["type"]) == (504, "timeout_error")
                 go.set()
 
+    def test_a_body_that_does_not_come(self, tmp_path: Path) -> None:
+        with (
+            hash_project(tmp_path, server={"request_timeout": 0.2}) as project,
+            listening(make_app(project)) as address,
+            socket.create_connection(("127.0.0.1", int(address.rsplit(":", 1)[1])), 60) as slow,
+        ):
+            slow.sendall(
+                b"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 100\r\n\r\n{"
+            )
+            assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
+
 
 async def _pass() -> None:
     """Let the loop turn once."""

@@ -19,6 +19,8 @@ from tests.hash_project import HashWorkspace, hash_project, write_documents
 from tests.help_centre import HelpProject, help_project
 from tests.http_fixtures import ServeProcess, key
 from tests.owner_fixtures import run_json, until
+from tests.qdrant_server import QdrantProcess
+from tests.server_project import hurried_store, server_project
 
 TEXTS = [f"text number {n}" for n in range(400)]
 
@@ -61,6 +63,9 @@ def test_build_compare_promote_and_back(client: TestClient, project: HelpProject
     newest = client.get("/v1/comparisons").json()["comparisons"][0]
     assert compared["outcome"]["comparison"] == newest["id"]
     assert compared["outcome"]["verdict"] == newest["verdict"] == "pass"
+    whole = client.get(f"/v1/comparisons/{newest['id']}").json()
+    assert len(whole["scores"]["ndcg@10"]) == 150
+    assert client.get("/v1/comparisons/99").status_code == 404
 
     asked = {"version": "v2", "background": True}
     answer = client.post("/v1/promote", json=asked)
@@ -172,6 +177,32 @@ def test_the_end_of_the_server_is_the_jobs_end_too(project: HelpProject, held: H
     found = [book.get(job["id"]) for job in jobs]
     assert [job.state for job in found] == ["interrupted", "interrupted"]
     assert "told to end" in found[0].outcome["error"]["message"]
+
+
+def test_over_a_qdrant_server_that_then_dies(tmp_path: Path) -> None:
+    with (
+        QdrantProcess(tmp_path) as process,
+        server_project(tmp_path / "project", process.url) as project,
+    ):
+        project.build("v1")
+        project.promote("v1")
+        project.__dict__["store"] = hurried_store(process.url, attempts=2)
+        with TestClient(make_app(project), raise_server_exceptions=False) as client:
+            client.headers.update(key(project, "operate"))
+            built = ended(client, client.post("/v1/builds", json={"version": "v2"}).json())
+            assert built["outcome"]["complete"] is True
+            compared = ended(client, client.post("/v1/comparisons", json={"version": "v2"}).json())
+            assert compared["state"] == "done"
+            assert client.get("/health/ready").status_code == 200
+            assert "reindex_store_up 1.0" in client.get("/metrics").text
+            process.kill()
+            answer = client.get("/health/ready")
+            assert (answer.status_code, answer.json()["status"]) == (503, "not ready")
+            figures = client.get("/metrics")
+            assert (figures.status_code, "reindex_store_up 0.0" in figures.text) == (200, True)
+            page = client.get("/")
+            assert "What follows is what the registry knows" in page.text
+            assert client.get(f"/v1/jobs/{built['id']}").json()["state"] == "done"
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,6 +26,7 @@ def serve(project: Project, host: str | None, port: int | None) -> None:
     from reindex.errors import MissingExtra
 
     try:
+        from reindex.server.logs import log_as_json
         from reindex.server.serving import serve as run
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in ("fastapi", "uvicorn", "prometheus_client"):
@@ -36,7 +36,7 @@ def serve(project: Project, host: str | None, port: int | None) -> None:
     changes = {name: value for name, value in changes.items() if value is not None}
     server = project.settings.server.model_copy(update=changes)
     project.settings = project.settings.model_copy(update={"server": server})
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log_as_json()
     run(project, tell=lambda line: click.echo(line, err=True))
 
 

@@ -38,7 +38,7 @@ def make_app(project: Project, lanes: Lanes | None = None) -> FastAPI:
     take turns.
     """
     service = Service(project, lanes)
-    service.metrics.follow(project)
+    service.metrics.follow(project, service.probe)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -54,6 +54,9 @@ def make_app(project: Project, lanes: Lanes | None = None) -> FastAPI:
     errors.install(app)
     for part in (search, embeddings, documents, reading, operations, jobs, health, dashboard):
         app.include_router(part.router)
-    app.add_middleware(LimitBody, most=int(service.settings.max_body_mb * 1e6))
+    limits = service.settings
+    app.add_middleware(
+        LimitBody, most=int(limits.max_body_mb * 1e6), seconds=limits.request_timeout
+    )
     app.add_middleware(Observe, service=service)
     return app

@@ -11,10 +11,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from reindex.errors import ReindexError
 from reindex.project import Project
 from reindex.registry.canaries import Canaries
 from reindex.registry.control import Control
 from reindex.registry.jobs import JobBook
+from reindex.server.probe import StoreProbe
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Seconds; the bars of this server are 5 ms and 20 ms."""
@@ -46,9 +48,9 @@ class Metrics:
             ["kind"], registry=self.registry,
         )  # fmt: skip
 
-    def follow(self, project: Project) -> None:
+    def follow(self, project: Project, probe: StoreProbe) -> None:
         """Tell of the project too, as it is when somebody asks."""
-        self.registry.register(_State(project))
+        self.registry.register(_State(project, probe))
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -67,8 +69,8 @@ class Metrics:
 class _State(Collector):
     """What the registry says, read at every scrape: microseconds of SQLite."""
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    def __init__(self, project: Project, probe: StoreProbe) -> None:
+        self._project, self._probe = project, probe
 
     def describe(self) -> list[Metric]:
         """Nothing is fixed, so that registering reads nothing."""
@@ -79,10 +81,18 @@ class _State(Collector):
         live = GaugeMetricFamily(
             "reindex_live", "1 for the version that is live.", labels=["version"]
         )
-        version = project.live_version()
-        if version is not None:
-            live.add_metric([version.name], 1)
+        answers = GaugeMetricFamily("reindex_store_up", "1 where the store answers.")
+        try:
+            collection = self._probe.live_collection()
+            answers.add_metric([], 1)
+        except ReindexError:
+            collection = None
+            answers.add_metric([], 0)
+        built = project.registry.collection(collection) if collection else None
+        if built is not None:
+            live.add_metric([built.version], 1)
         yield live
+        yield answers
         points = GaugeMetricFamily(
             "reindex_collection_points", "Points at the end of the last build.",
             labels=["collection", "version"],

@@ -5,6 +5,7 @@ Plain ASGI, because Starlette's BaseHTTPMiddleware costs a task and two queues p
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -26,10 +27,13 @@ access = logging.getLogger("reindex.access")
 
 
 class LimitBody:
-    """Answers 413 where a body is larger than ``most`` bytes, also one of unknown length."""
+    """Answers 413 where a body is larger than ``most`` bytes, also one of unknown length, and 408
+    where it is not there within so many seconds.
+    """
 
-    def __init__(self, app: App, most: int) -> None:
-        self._app, self._most = app, most
+    def __init__(self, app: App, most: int, seconds: float) -> None:
+        self._app, self._most, self._seconds = app, most, seconds
+        self._late = f"The body did not come within {seconds:g} s (server.request_timeout)."
         self._why = f"The body is larger than {most / 1e6:g} MB (server.max_body_mb)."
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -40,11 +44,19 @@ class LimitBody:
         if told.isdigit() and int(told) > self._most:
             refusal = answer(413, self._why, headers={"Connection": "close"})
             return await refusal(scope, receive, send)
-        taken = 0
+        taken, more = 0, True
+        until = asyncio.get_running_loop().time() + self._seconds
 
         async def counted() -> Message:
-            nonlocal taken
-            message = await receive()
+            nonlocal taken, more
+            if not more:  # what comes now is the end of the connection, whenever that is
+                return await receive()
+            try:
+                async with asyncio.timeout_at(until):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, self._late, {"Connection": "close"}) from None
+            more = bool(message.get("more_body"))
             taken += len(message.get("body", b""))
             if taken > self._most:
                 raise HTTPException(413, self._why)  # the one kind that FastAPI lets through
@@ -87,4 +99,4 @@ class Observe:
             "ms": round(seconds * 1000, 2),
             "key": scope.get("state", {}).get("asker", ""),
         }  # fmt: skip
-        access.info(json.dumps(line))
+        access.info(json.dumps(line), extra={"fields": line})

@@ -13,6 +13,7 @@ from reindex.plain import to_plain
 from reindex.project import Project
 from reindex.promotion import acting_for
 from reindex.server.auth import Asker, needs, service_of
+from reindex.server.errors import Problem
 from reindex.server.jobs import accepted, start_job
 
 READING = [Depends(needs("read"))]
@@ -86,6 +87,20 @@ async def comparisons(request: Request, version: str | None = None, limit: int =
         found = project.registry.comparisons(of)
         newest = sorted(found, key=lambda item: -item.id)[: max(0, limit)]
         return {"comparisons": newest}
+
+    return await _read(request, read)
+
+
+@router.get("/v1/comparisons/{id}", dependencies=READING)
+async def comparison(id: int, request: Request) -> Response:
+    """One comparison with every query's scores: measure -> query -> [live, candidate]."""
+
+    def read(project: Project) -> Any:
+        registry = project.registry
+        found = next((item for item in registry.comparisons() if item.id == id), None)
+        if found is None:
+            raise Problem(404, f"There is no comparison {id}.", code="RegistryError")
+        return {**to_plain(found), "scores": registry.comparison_scores(id)}
 
     return await _read(request, read)
 

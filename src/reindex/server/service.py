@@ -20,6 +20,7 @@ from reindex.retriever import Health
 from reindex.rollout.retriever import RollingRetriever
 from reindex.server.errors import Problem
 from reindex.server.metrics import Metrics
+from reindex.server.probe import StoreProbe
 from reindex.server.work import Started, Work
 from reindex.stages.embedding import Encoders
 from reindex.stages.searching import open_retriever
@@ -55,6 +56,7 @@ class Service:
         self.work = Work(project, lanes)
         self.settings: ServerSettings = project.settings.server
         self.metrics = Metrics()
+        self.probe = StoreProbe(project)
         self.draining = False
         threads = self.settings.threads or available_cores()
         self._threads = ThreadPoolExecutor(threads, "request")
@@ -67,6 +69,7 @@ class Service:
     def close(self) -> None:
         """Stop jobs where they can be resumed; end the threads, once what they do is done."""
         self.work.close()
+        self.probe.close()
         self._threads.shutdown()
         self._aside.shutdown()
 
@@ -139,13 +142,14 @@ class Service:
         return self._encoders.find(name)
 
     def condition(self) -> Condition:
-        """Resolves and, the first time, loads what is live."""
+        """Resolves and, the first time, loads what is live; asks whether the store answers."""
         if self.draining:
             return Condition(
                 "draining", "This process ends as soon as its requests are done.", None
             )
         try:
             lease = self._retriever.lease()
+            self.probe.live_collection()
         except ReindexError as error:
             return Condition("not ready", str(error), None)
         return Condition(self._retriever.health(), self._retriever.last_error, lease.version)
