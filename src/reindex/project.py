@@ -183,8 +183,13 @@ class Project(Making):
         return retry_failed(self, version)
 
     def judge_by(self, queries: Path, qrels: Path) -> None:
-        """From here on, judge by these files instead of those that ``[evaluation]`` names."""
-        files = {"queries": queries.resolve(), "qrels": qrels.resolve(), "pools": ()}
+        """From here on, judge by these files instead of those that ``[evaluation]`` names.
+
+        Its other wordings are of its own queries, so they are left out, too.
+        """
+        files = {
+            "queries": queries.resolve(), "qrels": qrels.resolve(), "pools": (), "variants": {},
+        }  # fmt: skip
         evaluation = self.settings.evaluation.model_copy(update=files)
         self.settings = self.settings.model_copy(update={"evaluation": evaluation})
 

@@ -127,6 +127,8 @@ def test_from_a_query_log_to_a_verdict(
     assert found["verdict"] in ("pass", "fail", "inconclusive")
     assert found["agreement"]["queries"] == 8
     assert any("were pooled where two versions differ (8 of" in line for line in found["warnings"])
+    plain = command(project, monkeypatch, "compare", "v2", "--queries", str(log), *files[2:])
+    assert json.loads(plain.stdout)["queries"] == 8  # the log's lines are the same queries
 
 
 def test_pools_in_the_config_are_judged_by_and_stay_out_of_training(
@@ -152,6 +154,33 @@ def test_pools_in_the_config_are_judged_by_and_stay_out_of_training(
         stored, found = opened.compare("v2")
         assert found.queries == 12
         assert last_results(opened, "v2")[0].id == stored.id
+
+
+def test_other_wordings_of_the_configured_queries_are_left_out_where_others_judge(
+    project: HashWorkspace, tmp_path: Path
+) -> None:
+    worded = project.settings.evaluation.model_copy(
+        update={"variants": {"masked": Path("m.jsonl")}}
+    )
+    project.settings = project.settings.model_copy(update={"evaluation": worded})
+    queries, qrels = tmp_path / "q.jsonl", tmp_path / "q.tsv"
+    queries.write_text('{"_id": "a", "text": "question"}\n')
+    qrels.write_text("a\td1\t1\n")
+    project.judge_by(queries, qrels)
+    assert project.compare("v2")[1].queries == 1
+
+
+@pytest.mark.parametrize("number", ["0", "-3"])
+def test_a_pool_of_no_queries_is_wrong_usage(
+    project: HashWorkspace, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    assert command(project, monkeypatch, "pool", "v2", f"--queries={number}").exit_code == 2
+
+
+def test_a_version_against_itself_is_told(project: HashWorkspace) -> None:
+    for version, told in (("v1", "v1 is what is live already"), ("v2", "compared with itself")):
+        with pytest.raises(ComparisonError, match=told):
+            project.compare(version, against=version)
 
 
 def test_nothing_to_pool_says_so(project: HashWorkspace) -> None:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
     help="The file to write. Default: pool-VERSION.jsonl.",
 )  # fmt: skip
-@click.option("--queries", default=50, show_default=True, help="At most so many queries.")
+@click.option(
+    "--queries", type=click.IntRange(min=1), default=50, show_default=True,
+    help="At most so many queries.",
+)  # fmt: skip
 @click.option("--depth", type=click.IntRange(min=1), help="Results of each side. Default: all k.")
 @click.option(
     "--all", "everything", is_flag=True, help="Also queries with the same results on both sides."

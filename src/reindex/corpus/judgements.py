@@ -38,7 +38,8 @@ def read_queries(path: Path) -> list[Query]:
 
 
 def read_query_texts(path: Path) -> list[Query]:
-    """Queries as BEIR JSONL (``.jsonl``, ``.json``), or as plain text with a query on each line.
+    """Queries as BEIR JSONL (``.jsonl``, ``.json``, or a first line that begins with a brace), or
+    as plain text with a query on each line.
 
     Lines of plain text get their number as the id; empty ones are skipped, and so is a query that
     stands there already.
@@ -46,7 +47,7 @@ def read_query_texts(path: Path) -> list[Query]:
     Raises:
         DataError: the file cannot be read, is malformed, or has no query.
     """
-    if path.suffix in (".jsonl", ".json"):
+    if path.suffix in (".jsonl", ".json") or _begins_with_brace(path):
         queries = read_queries(path)
     else:
         texts = dict[str, int]()
@@ -134,6 +135,10 @@ def judgement_rows(path: Path) -> Iterator[tuple[int, _Judgement]]:
         yield line, judgement
 
 
+def _begins_with_brace(path: Path) -> bool:
+    return next((text.lstrip().startswith("{") for _, text in _lines(path)), False)
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         text = path.read_text("utf-8-sig")
@@ -174,7 +179,7 @@ def load_judgements(
     """The queries of ``qrels`` that have a relevant document, in the order of ``queries``.
 
     Args:
-        queries: BEIR JSONL.
+        queries: BEIR JSONL, or plain text whose ids are ``line 1`` and so on.
         qrels: BEIR or TREC judgements; a relevance above 0 is relevant.
         max_queries: Take a random sample of this many. The sample depends on the ids and the
             seed, not on the order of the files.
@@ -188,7 +193,7 @@ def load_judgements(
     judged = sorted(id for id, documents in graded.items() if max(documents.values()) > 0)
     if not judged:
         raise DataError(f"{qrels}: expected judgements above 0; no query has a relevant document.")
-    known = read_queries(queries)
+    known = read_query_texts(queries)
     _check_texts(judged, known, queries, qrels)
     if max_queries is not None and max_queries < len(judged):
         judged = random.Random(seed).sample(judged, max_queries)  # noqa: S311 (no secret)

@@ -180,9 +180,9 @@ def compare_without_judgements(
 def _candidate(workspace: Workspace, name: str, live: BuiltCollection) -> BuiltCollection:
     candidate = _built(workspace, workspace.registry.version(name))
     if live.name == candidate.name:
-        raise ComparisonError(
-            f"{name} is what is live already. Compare another version, or pass --against."
-        )
+        here = live.name == workspace.live_collection()
+        what = "is what is live already" if here else "would be compared with itself"
+        raise ComparisonError(f"{name} {what}. Compare another version, or pass another --against.")
     return candidate
 
 
