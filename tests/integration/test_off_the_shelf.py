@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 import reindex.project
 from reindex.cli import main
+from reindex.config import load_settings
 from reindex.errors import ComparisonError, ModelError, UnknownVersion
 from reindex.evaluation.compare import Comparison
 from reindex.off_the_shelf import ModelSpec, load_model
@@ -181,6 +182,27 @@ def test_wrong_names_fail_before_anything_is_searched(
     with pytest.raises(error, match=told):
         project.compare_with_models(["v2"], [ModelSpec(name)])
     assert not project.registry.comparisons()
+
+
+def test_beside_an_owner_the_models_are_judged_there(project: HelpProject, tiny: Path) -> None:
+    """Also a folder, and with the same errors; nothing is embedded by whoever asks."""
+    alone = project.compare_with_models([], [ModelSpec("v3"), ModelSpec(str(tiny))])[1]
+    with project.own(), HelpProject(load_settings(project.settings.root)) as client:
+        seen: list[str] = []
+        client.progress = lambda stage, done, total: seen.append(stage)
+        ((stored, comparison),), report = client.compare_with_models(
+            ["v2"], [ModelSpec("v3"), ModelSpec(str(tiny), ("ask: ", "say: "))]
+        )
+        assert client.encoders == []
+        assert Comparison.from_dict(stored.result).models == comparison.models == report
+        assert [row.role for row in report.rows] == ["live", "version", "model", "model"]
+        assert report.rows[2].means == alone.rows[1].means
+        assert report.rows[3].prompts == ("ask: ", "say: ")
+        assert any(stage.startswith("embedding with") for stage in seen)
+        with pytest.raises(ModelError, match=r"no folder '\./nowhere'"):
+            client.compare_with_models([], [ModelSpec("./nowhere")])
+        with pytest.raises(ComparisonError, match="compared as it is built"):
+            client.compare_with_models(["v2"], [ModelSpec("v2")])
 
 
 def test_the_command(command: Callable[..., Result], tiny: Path) -> None:

@@ -20,18 +20,20 @@ MOST_BARS = 400
 """Bars that a per-query plot draws; of more queries, evenly spaced ones."""
 
 
-def number(value: float) -> str:
+def number(value: float, digits: int = 2) -> str:
     """``0.85``, with a true minus."""
-    return f"{value:.2f}".replace("-", "−")
+    return f"{value:.{digits}f}".replace("-", "−")
 
 
-def _untold(_value: float) -> str:
+def _untold(_value: float, _digits: int) -> str:
     return ""
 
 
-def signed(value: float) -> str:
-    """``+0.05``."""
-    return f"{value:+.2f}".replace("-", "−").replace("+0.00", "0").replace("−0.00", "0")
+def signed(value: float, digits: int = 2) -> str:
+    """``+0.05``; nothing is ``0``."""
+    if not round(value, digits):
+        return "0"
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def per_query(c: Comparison) -> str:
@@ -69,7 +71,7 @@ def by_dimension(subset: SubsetReport, k: int) -> str:
     recalls = [recall for points in sides.values() for _, recall in points]
     dims = sorted({row.dim for row in subset.dimensions})
     chart = Chart(
-        Axis(0, max(dims) * 1.04, lambda value: f"{value:,.0f}", "dimensions"),
+        Axis(0, max(dims) * 1.04, lambda value, _: f"{value:,.0f}", "dimensions"),
         Axis.around(recalls, number, f"recall@{k} on the subset"),
         "Recall by dimension",
         "; ".join(
@@ -102,7 +104,7 @@ def by_latency(c: Comparison) -> str:
     }
     times = [value for latency, _ in points.values() for value in (latency.p50_ms, latency.p95_ms)]
     chart = Chart(
-        Axis.around(times, lambda value: f"{value:g}", "ms per query: median to 95th percentile",
+        Axis.around(times, lambda value, _: f"{value:g}", "ms per query: median to 95th percentile",
                     zero=True),
         Axis.around([recall for _, recall in points.values()], number, f"recall@{c.k} as served"),
         "Recall and latency",
@@ -131,9 +133,9 @@ def by_front(front: Front) -> str:
         if not best or recall > best[-1][1]:
             best.append((time, recall))
     chart = Chart(
-        Axis.around([time for time, _ in points], lambda value: f"{value:g}",
+        Axis.around([time for time, _ in points], lambda value, _: f"{value:g}",
                     "ms per search, median", zero=True),
-        Axis.around([*(recall for _, recall in points), front.target], number3,
+        Axis.around([*(recall for _, recall in points), front.target], number,
                     f"share of exact search’s first {front.k}"),
         "Serving plan",
         f"{len(points)} ways were measured; {_way(front.chosen)} reaches {front.chosen.recall:.4f} "
@@ -152,11 +154,6 @@ def _way(point: FrontPoint) -> str:
     if point.prefix_dim is None:
         return "searching full vectors at once"
     return f"oversampling {point.oversampling} on {point.prefix_dim} dimensions"
-
-
-def number3(value: float) -> str:
-    """``0.985``."""
-    return f"{value:.3f}"
 
 
 def by_step(steps: Steps) -> str:
@@ -199,7 +196,7 @@ def _rows_frame(chart: Chart) -> None:
     for value in chart.x.ticks:
         chart.line(chart.at(value, 0), chart.at(value, chart.y.high), "grid")
         x, y = chart.at(value, 0)
-        chart.words((x, y + 16), chart.x.tell(value), "tick middle")
+        chart.words((x, y + 16), chart.x.label(value), "tick middle")
     chart.words(((ROW_LABELS + WIDTH) / 2, chart.height - 6), chart.x.title, "axis middle")
 
 

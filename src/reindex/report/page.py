@@ -191,8 +191,12 @@ def _results(
 
 
 def _recipe(version: Version) -> Iterator[tuple[str, str]]:
-    """What decided the version, a line per entry, nested ones with their path."""
-    yield from _flat("", {**version.recipe, "metrics": version.metrics})
+    """What decided the version, a line per entry, nested ones with their path; nothing twice."""
+    lines = dict(_flat("", {**version.recipe, "metrics": version.metrics}))
+    for path, value in lines.items():
+        asked = path.removeprefix("lineage.hyperparameters.")
+        if asked == path or lines.get(asked) != value:
+            yield path, value
 
 
 def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -13,16 +13,19 @@ LEFT, RIGHT, TOP, BOTTOM = 56, 22, 30, 42
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A linear scale between two values with round ticks, and how a tick is written."""
+    """A linear scale between two values with round ticks, and how a tick is written.
+
+    ``tell`` gets the tick and the decimals by which neighbours differ, two or more.
+    """
 
     low: float
     high: float
-    tell: Callable[[float], str]
+    tell: Callable[[float, int], str]
     title: str = ""
 
     @classmethod
     def around(
-        cls, values: Iterable[float], tell: Callable[[float], str], title: str = "",
+        cls, values: Iterable[float], tell: Callable[[float, int], str], title: str = "",
         *, zero: bool = False, ticks: int = 5,
     ) -> Axis:  # fmt: skip
         """From round numbers that enclose all ``values``; with 0 where ``zero``."""
@@ -38,6 +41,12 @@ class Axis:
         step = _step(self.high - self.low, 5)
         count = round((self.high - self.low) / step)
         return [self.low + i * step for i in range(count + 1)]
+
+    def label(self, value: float) -> str:
+        """A tick, as it is written."""
+        step = _step(self.high - self.low, 5)
+        digits = next((d for d in range(2, 9) if abs(round(step, d) - step) < step / 1000), 9)
+        return self.tell(value, digits)
 
     def share(self, value: float) -> float:
         """Where a value lies: 0 at the low end, 1 at the high one."""
@@ -75,10 +84,10 @@ class Chart:
         for value in self.y.ticks:
             _, y = self.at(self.x.low, value)
             self.line((left, y), (right, y), "grid")
-            self.words((left - 6, y + 4), self.y.tell(value), "tick end")
+            self.words((left - 6, y + 4), self.y.label(value), "tick end")
         for value in self.x.ticks if x_ticks is None else x_ticks:
             x, _ = self.at(value, self.y.low)
-            self.words((x, bottom + 16), self.x.tell(value), "tick middle")
+            self.words((x, bottom + 16), self.x.label(value), "tick middle")
         self.words(((left + right) / 2, self.height - 6), self.x.title, "axis middle")
         self.words((4, 14), self.y.title, "axis")
 
