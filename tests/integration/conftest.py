@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.help_centre import compared, with_everything
+from tests.rollout_fixtures import make_template
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell's background job ignores Ctrl-C, and so would every process that a test interrupts
@@ -28,3 +29,9 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("everything")
     with_everything(folder).close()
     return folder
+
+
+@pytest.fixture(scope="session")
+def rollout_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a project of hash encoders in which v1 is live and v2 built."""
+    return make_template(tmp_path_factory.mktemp("rollout"))

@@ -15,9 +15,9 @@ from reindex.records import point_id
 from reindex.stages.adopting import AdoptionRequest, adopt
 from reindex.stages.building import build
 from reindex.stages.promoting import promote, rollback
+from tests.adoption_fixtures import project_over
 from tests.foreign_fixtures import NAME, langchain
 from tests.hash_project import HashWorkspace, encoder_of
-from tests.integration.test_adopting import project_over
 
 TEXTS = [f"the text of document number {number}" for number in range(40)]
 NEW = f"{NAME}--v2"

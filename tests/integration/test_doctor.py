@@ -20,9 +20,9 @@ from reindex.stages.building import build
 from reindex.stages.examining import Examination, examine
 from reindex.stages.promoting import promote
 from reindex.stores.server import ServerStore
+from tests.adoption_fixtures import TEXTS, project_over
 from tests.foreign_fixtures import FRAMEWORKS, NAME
 from tests.hash_project import DIM, HashWorkspace, encoder_of, hash_project, write_documents
-from tests.integration.test_adopting import TEXTS, project_over
 from tests.remembering_client import RememberingClient
 
 

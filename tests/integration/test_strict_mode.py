@@ -12,9 +12,9 @@ from qdrant_client import models
 from reindex.stages.adopting import AdoptionRequest, adopt
 from reindex.stages.building import build
 from reindex.stages.planning import plan
+from tests.adoption_fixtures import project_over
 from tests.foreign_fixtures import NAME, langchain
 from tests.hash_project import HashWorkspace, encoder_of
-from tests.integration.test_adopting import project_over
 from tests.remembering_client import RememberingClient
 
 TEXTS = [f"the text of document number {number}" for number in range(60)]

@@ -51,13 +51,24 @@ def decided(seed: int, keys: int, weight: float, effect: float, icc: float) -> i
     return 1 if found.low > 0 or found.contradictory else -1 if found.high < 0 else 0
 
 
+def false_alarms(weight: float, icc: float, runs: int) -> int:
+    """Runs in which equal sides were ever called different."""
+    return sum(decided(seed, 2000, weight, 0.0, icc) != 0 for seed in range(runs))
+
+
 @pytest.mark.parametrize("weight", [0.1, 0.5])
 @pytest.mark.parametrize("icc", [0.02, 0.5, 0.8])
 def test_equal_sides_are_called_different_at_most_at_the_stated_rate(
     weight: float, icc: float
 ) -> None:
-    errors = sum(decided(seed, 2000, weight, 0.0, icc) != 0 for seed in range(RUNS))
-    assert errors <= bound(ALPHA, RUNS)
+    assert false_alarms(weight, icc, RUNS) <= bound(ALPHA, RUNS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weight", [0.1, 0.5])
+@pytest.mark.parametrize("icc", [0.5, 0.8])
+def test_a_thousand_rollouts_of_equal_sides(weight: float, icc: float) -> None:
+    assert false_alarms(weight, icc, 1000) <= bound(ALPHA, 1000)
 
 
 def test_a_fixed_sample_interval_would_not_hold_it() -> None:
@@ -182,13 +193,20 @@ def test_interleaving_finds_the_better_ranker() -> None:
         assert preference(clicked_wins(seed, 1200, better, worse), ALPHA).high < 0.5
 
 
-def test_interleaving_prefers_neither_of_equal_rankers_at_more_than_the_stated_rate() -> None:
+def false_preferences(runs: int) -> int:
+    """Runs in which one of two equal rankers was preferred."""
+
     def ranker(rng: random.Random) -> list[int | str]:
         return shuffled(rng, 40)
 
-    runs = 60
-    errors = 0
-    for seed in range(runs):
-        found = preference(clicked_wins(seed, 120, ranker, ranker), ALPHA)
-        errors += found.low > 0.5 or found.high < 0.5
-    assert errors <= bound(ALPHA, runs)
+    found = (preference(clicked_wins(seed, 120, ranker, ranker), ALPHA) for seed in range(runs))
+    return sum(one.low > 0.5 or one.high < 0.5 for one in found)
+
+
+def test_interleaving_prefers_neither_of_equal_rankers_at_more_than_the_stated_rate() -> None:
+    assert false_preferences(60) <= bound(ALPHA, 60)
+
+
+@pytest.mark.slow
+def test_a_thousand_interleavings_of_equal_rankers() -> None:
+    assert false_preferences(1000) <= bound(ALPHA, 1000)
