@@ -80,6 +80,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 
     async def waiting(component: Any, **given: Any) -> dict[str, Any]:
         try:
+            await component.warm_up_async()
             found: dict[str, Any] = await component.run_async(**given)
         finally:
             await component.close_async()

@@ -96,10 +96,10 @@ def test_files_documents_come_as_haystacks(full: Served) -> None:
 
 
 def test_more_than_a_page_and_a_request_hold(empty: Served) -> None:
-    many = [Document(id=f"m{n}", content=f"one of many: {n}", meta={"n": n}) for n in range(1200)]
+    many = [Document(id=f"m{n}", content=f"one of many: {n}", meta={"n": n}) for n in range(700)]
     store = empty.store
     try:
-        assert store.write_documents(many, DuplicatePolicy.OVERWRITE) == 1200
+        assert store.write_documents(many, DuplicatePolicy.OVERWRITE) == 700
         found = store.filter_documents({"field": "meta.n", "operator": ">=", "value": 0})
         assert plain(found) == plain(many)
         assert store.write_documents([*many, Document(content="new")], DuplicatePolicy.SKIP) == 1
@@ -177,6 +177,20 @@ def test_a_document_without_text_is_refused(empty: Served, document: Document, t
     with pytest.raises(ValueError, match=told):
         empty.store.write_documents([Document(content="fine"), document])
     assert empty.store.count_documents() == 0
+
+
+def test_what_is_no_list_or_policy_is_refused(empty: Served) -> None:
+    """A text is a list of letters, and each letter might be an id."""
+    single = [Document(id="a", content="a"), Document(id="b", content="b")]
+    empty.store.write_documents(single)
+    try:
+        with pytest.raises(ValueError, match="list of documents' ids, got 'ab'"):
+            empty.store.delete_documents("ab")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="DuplicatePolicy, got 'skip'"):
+            empty.store.write_documents(single, "skip")  # type: ignore[arg-type]
+        assert empty.store.count_documents() == 2
+    finally:
+        empty.store.delete_documents(["a", "b"])
 
 
 def test_metadata_that_is_no_json_is_refused(empty: Served) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from haystack.utils import Secret
+from haystack.utils import Secret, deserialize_secrets_inplace
 from haystack.utils.auth import TokenSecret
 
 import reindex
@@ -68,6 +69,14 @@ class Link:
             )
         key = self.api_key.to_dict() if self.api_key is not None else None
         return {"target": self.target, "api_key": key, "timeout": self.timeout}
+
+
+def with_key(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A component's dictionary, as `Link.as_dict` made it, with its key as a `Secret` again."""
+    parameters = dict(data.get("init_parameters", {}))
+    if isinstance(parameters.get("api_key"), Mapping):
+        deserialize_secrets_inplace(parameters, keys=["api_key"])
+    return {**data, "init_parameters": parameters}
 
 
 def _checked(target: object) -> str:

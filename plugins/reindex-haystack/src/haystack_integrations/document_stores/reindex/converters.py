@@ -10,6 +10,7 @@ from haystack import Document
 from haystack.dataclasses import ByteStream
 
 from reindex.corpus.frameworks import NODE_KEY, StoredText, detect
+from reindex.records import STAMP_KEY
 
 QDRANT_NAMESPACE = uuid.UUID("3896d314-1e95-4a3a-b45a-945f9f0b541d")
 """By which Haystack's own `QdrantDocumentStore` makes point ids of documents' ids."""
@@ -21,8 +22,12 @@ def qdrant_id(document_id: str) -> str:
 
 
 def to_payload(document: Document) -> dict[str, Any]:
-    """What is stored: `QdrantDocumentStore` reads it. Vectors are reindex's own affair."""
-    payload = {"id": document.id, "content": document.content, "meta": document.meta}
+    """What is stored: `QdrantDocumentStore` reads it. Vectors are reindex's own affair.
+
+    A stamp that it has read into the metadata is no metadata.
+    """
+    meta = {key: value for key, value in document.meta.items() if key != STAMP_KEY}
+    payload: dict[str, Any] = {"id": document.id, "content": document.content, "meta": meta}
     if document.blob is not None:
         payload["blob"] = document.blob.to_dict()
     return payload

@@ -9,17 +9,18 @@ from typing import Any
 
 from haystack import Document, default_from_dict, default_to_dict
 from haystack.document_stores.types import DuplicatePolicy
-from haystack.utils import Secret, deserialize_secrets_inplace
+from haystack.utils import Secret
 from haystack.utils.filters import document_matches_filter
 
 from haystack_integrations.common.reindex import Link
-from haystack_integrations.common.reindex.link import API_KEY
+from haystack_integrations.common.reindex.link import API_KEY, with_key
 from haystack_integrations.document_stores.reindex.converters import to_document
 from haystack_integrations.document_stores.reindex.filters import to_where
 from haystack_integrations.document_stores.reindex.writing import (
     Id,
     candidates,
     checked,
+    checked_ids,
     chosen,
     known_ids,
     writes,
@@ -77,10 +78,7 @@ class ReindexDocumentStore:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ReindexDocumentStore:
         """Deserializes the store from a dictionary."""
-        parameters = dict(data.get("init_parameters", {}))
-        if isinstance(parameters.get("api_key"), dict):
-            deserialize_secrets_inplace(parameters, keys=["api_key"])
-        made: ReindexDocumentStore = default_from_dict(cls, {**data, "init_parameters": parameters})
+        made: ReindexDocumentStore = default_from_dict(cls, with_key(data))
         return made
 
     def count_documents(self) -> int:
@@ -123,8 +121,9 @@ class ReindexDocumentStore:
         """Deletes documents; ids that are not there are no error.
 
         :param document_ids: The ids of the documents.
+        :raises ValueError: If it is no list of ids.
         """
-        known = self._known(list(document_ids))
+        known = self._known(checked_ids(document_ids))
         ids = [id for several in known.values() for id in several]
         if ids:
             self.connection.delete(ids)

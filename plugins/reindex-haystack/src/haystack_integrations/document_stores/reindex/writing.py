@@ -48,6 +48,13 @@ def checked(documents: Any) -> dict[str, Document]:
     return found
 
 
+def checked_ids(document_ids: Any) -> list[str]:
+    """The ids; ValueError where they are no list. A text would be one, of its letters."""
+    if isinstance(document_ids, str) or not isinstance(document_ids, Iterable):
+        raise ValueError(f"Expected a list of documents' ids, got {document_ids!r}.")
+    return list(document_ids)
+
+
 def candidates(document_id: str) -> list[Id]:
     """The ids under which a collection may know a document.
 
@@ -71,13 +78,16 @@ def known_ids(documents: Iterable[str], found: Iterable[records.Document]) -> di
 
 
 def chosen(
-    documents: dict[str, Document], known: dict[str, list[Id]], policy: DuplicatePolicy
+    documents: dict[str, Document], known: dict[str, list[Id]], policy: Any
 ) -> dict[str, Document]:
     """Those that are to be written.
 
     Raises:
         DuplicateDocumentError: one is there, and the policy is to fail (NONE means the same).
+        ValueError: the policy is none.
     """
+    if not isinstance(policy, DuplicatePolicy):
+        raise ValueError(f"Expected a DuplicatePolicy, got {policy!r}.")
     there = [id for id in documents if known[id]]
     if policy == DuplicatePolicy.OVERWRITE:
         return documents

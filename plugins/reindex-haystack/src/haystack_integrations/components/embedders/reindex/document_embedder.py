@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from haystack import Document, component, default_from_dict, default_to_dict
-from haystack.utils import Secret, deserialize_secrets_inplace
+from haystack import Document, component, default_to_dict
+from haystack.utils import Secret
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from haystack_integrations.common.reindex import Link
 from haystack_integrations.common.reindex.link import API_KEY
-from reindex.connection import Embedded
+from haystack_integrations.components.embedders.reindex.embedding import Embedding
+from reindex.connection import Kind
 
 
 @component
-class ReindexDocumentEmbedder:
+class ReindexDocumentEmbedder(Embedding):
     """Embeds documents by what is live, or by one version; all of a run by the same one.
 
     To write into a reindex project none is needed: `ReindexDocumentStore` embeds what it is given.
@@ -32,6 +33,8 @@ class ReindexDocumentEmbedder:
     print(found["meta"]["model"], found["documents"][0].embedding)
     ```
     """
+
+    kind: ClassVar[Kind] = "document"
 
     def __init__(  # noqa: PLR0913  # those of Haystack's embedders
         self,
@@ -60,14 +63,12 @@ class ReindexDocumentEmbedder:
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"Expected batch_size as a number of at least 1, got {batch_size!r}.")
-        self._link = Link(target, api_key, timeout)
-        self.model = model
-        self.dimensions = dimensions
+        # `component` makes the class anew, which `super()` does not know
+        Embedding.__init__(self, Link(target, api_key, timeout), model, dimensions)
         self.batch_size = batch_size
         self.progress_bar = progress_bar
         self.meta_fields_to_embed = meta_fields_to_embed or []
         self.embedding_separator = embedding_separator
-        self._warm = False
 
     def to_dict(self) -> dict[str, Any]:
         """Serializes the component to a dictionary; of the key, its variable's name."""
@@ -81,31 +82,6 @@ class ReindexDocumentEmbedder:
             meta_fields_to_embed=self.meta_fields_to_embed,
             embedding_separator=self.embedding_separator,
         )
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ReindexDocumentEmbedder:
-        """Deserializes the component from a dictionary."""
-        parameters = dict(data.get("init_parameters", {}))
-        if isinstance(parameters.get("api_key"), dict):
-            deserialize_secrets_inplace(parameters, keys=["api_key"])
-        made: ReindexDocumentEmbedder = default_from_dict(
-            cls, {**data, "init_parameters": parameters}
-        )
-        return made
-
-    def warm_up(self) -> None:
-        """Embeds a word: a wrong address is told now, and the model is loaded."""
-        if not self._warm:
-            self._embed(["warm"], self.model)
-            self._warm = True
-
-    def close(self) -> None:
-        """Hang up; the next use connects again."""
-        self._link.close()
-
-    async def close_async(self) -> None:
-        """As `close`."""
-        await self._link.close_async()
 
     @component.output_types(documents=list[Document], meta=dict[str, Any])
     def run(self, documents: list[Document]) -> dict[str, Any]:
@@ -129,17 +105,10 @@ class ReindexDocumentEmbedder:
         """As `run`, for asyncio."""
         texts, model, found = self._texts(documents), self.model, []
         for batch in self._batches(texts):
-            embedded = await self._link.connection.aembed(
-                batch, kind="document", model=model, dimensions=self.dimensions
-            )
+            embedded = await self._embed_async(batch, model)
             model = embedded.version
             found += embedded.vectors.tolist()
         return _answer(documents, found, model)
-
-    def _embed(self, texts: Sequence[str], model: str | None) -> Embedded:
-        return self._link.connection.embed(
-            texts, kind="document", model=model, dimensions=self.dimensions
-        )
 
     def _batches(self, texts: list[str]) -> Iterator[list[str]]:
         bar = tqdm(total=len(texts), disable=not self.progress_bar, desc="Calculating embeddings")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from haystack import component, default_from_dict, default_to_dict
-from haystack.utils import Secret, deserialize_secrets_inplace
+from haystack import component, default_to_dict
+from haystack.utils import Secret
 
 from haystack_integrations.common.reindex import Link
 from haystack_integrations.common.reindex.link import API_KEY
-from reindex.connection import Embedded
+from haystack_integrations.components.embedders.reindex.embedding import Embedding
+from reindex.connection import Embedded, Kind
 
 
 @component
-class ReindexTextEmbedder:
+class ReindexTextEmbedder(Embedding):
     """Embeds a query by what is live, or by one version.
 
     For retrieval use `ReindexRetriever`, which takes the text: a vector of what is live now may
@@ -29,6 +30,8 @@ class ReindexTextEmbedder:
     print(embedder.run("flatten a nested list")["embedding"])
     ```
     """
+
+    kind: ClassVar[Kind] = "query"
 
     def __init__(
         self,
@@ -47,39 +50,14 @@ class ReindexTextEmbedder:
         :param api_key: The key that the server wants where reading is not open.
         :param timeout: Seconds that the server gets for an answer.
         """
-        self._link = Link(target, api_key, timeout)
-        self.model = model
-        self.dimensions = dimensions
-        self._warm = False
+        # `component` makes the class anew, which `super()` does not know
+        Embedding.__init__(self, Link(target, api_key, timeout), model, dimensions)
 
     def to_dict(self) -> dict[str, Any]:
         """Serializes the component to a dictionary; of the key, its variable's name."""
         return default_to_dict(
             self, **self._link.as_dict(), model=self.model, dimensions=self.dimensions
         )
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ReindexTextEmbedder:
-        """Deserializes the component from a dictionary."""
-        parameters = dict(data.get("init_parameters", {}))
-        if isinstance(parameters.get("api_key"), dict):
-            deserialize_secrets_inplace(parameters, keys=["api_key"])
-        made: ReindexTextEmbedder = default_from_dict(cls, {**data, "init_parameters": parameters})
-        return made
-
-    def warm_up(self) -> None:
-        """Embeds a word: a wrong address is told now, and the model is loaded."""
-        if not self._warm:
-            self._embed("warm")
-            self._warm = True
-
-    def close(self) -> None:
-        """Hang up; the next use connects again."""
-        self._link.close()
-
-    async def close_async(self) -> None:
-        """As `close`."""
-        await self._link.close_async()
 
     @component.output_types(embedding=list[float], meta=dict[str, Any])
     def run(self, text: str) -> dict[str, Any]:
@@ -90,20 +68,12 @@ class ReindexTextEmbedder:
             - `embedding`: its vector, of unit length;
             - `meta`: `model`, the version in whose space it lies.
         """
-        return _answer(self._embed(_checked(text)))
+        return _answer(self._embed([_checked(text)], self.model))
 
     @component.output_types(embedding=list[float], meta=dict[str, Any])
     async def run_async(self, text: str) -> dict[str, Any]:
         """As `run`, for asyncio."""
-        embedded = await self._link.connection.aembed(
-            [_checked(text)], kind="query", model=self.model, dimensions=self.dimensions
-        )
-        return _answer(embedded)
-
-    def _embed(self, text: str) -> Embedded:
-        return self._link.connection.embed(
-            [text], kind="query", model=self.model, dimensions=self.dimensions
-        )
+        return _answer(await self._embed_async([_checked(text)], self.model))
 
 
 def _answer(embedded: Embedded) -> dict[str, Any]:
