@@ -32,8 +32,9 @@ ROWS: tuple[tuple[str, tuple[tuple[str, str, str, str, tuple[Query, ...]], ...]]
             ("Live version", "What the registry and the alias say. More than one: servers that "
              "have not followed a flip.", "stat", "none",
              ((f"count by (version) (reindex_live{{{HERE}}})", "{{version}}"),)),
-            ("Servers that answer", "Scraped in time.", "stat", "none",
-             ((f"sum(up{{{HERE}}})", "servers"),)),
+            ("Servers that answer", "Scraped in time; and those whose store answers them.", "stat",
+             "none", ((f"sum(up{{{HERE}}})", "servers"),
+                      (f"sum(reindex_store_up{{{HERE}}})", "with their store"))),
             ("Canary", "Share of the keys on its side. Nothing: there is none.", "stat",
              "percentunit",
              ((f"max by (version) (reindex_canary_weight{{{HERE}}})", "{{version}}"),)),

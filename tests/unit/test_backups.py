@@ -16,6 +16,7 @@ from reindex.registry.backups import back_up, examine, prune
 from reindex.registry.canaries import Canaries
 from reindex.registry.catalog import RegistryCatalog
 from reindex.registry.control import Control
+from reindex.registry.jobs import JobBook
 from reindex.registry.owners import OwnerBook, OwnerRecord
 from reindex.registry.replacing import REV_GAP, Restored
 from reindex.registry.restoring import restore
@@ -216,6 +217,18 @@ def test_revoked_keys_stay_revoked(home: Path, registry: Registry, tmp_path: Pat
     assert keys.find(stolen) is None
 
 
+def test_a_flip_is_not_told_again(home: Path, registry: Registry, tmp_path: Path) -> None:
+    registry.execute(
+        "INSERT INTO promotions (kind, alias, to_collection, version, forced, reason, conditions, "
+        "who, pid, state, created_at) VALUES ('promote', 'docs', 'c', 'v1', 0, '', '{}', 'me', 1, "
+        "'done', '2026')"
+    )
+    backup = back_up(registry, tmp_path / "then.db").path
+    registry.execute("INSERT INTO told_flips VALUES (1, 1, '', '2026', '2026')")
+    assert bring_back(home, backup).lost == {}
+    assert registry.execute("SELECT told_at FROM told_flips").fetchall() == [("2026",)]
+
+
 def test_what_ran_then_does_not_run_now(home: Path, registry: Registry, tmp_path: Path) -> None:
     control, canaries = Control(registry), Canaries(registry)
     registry.add_version(base="b", kind="base", recipe={})
@@ -245,6 +258,22 @@ def test_not_while_something_runs_even_by_force(
         bring_back(home, backup, force=True)
     control.end(run.id, "done", {})
     assert bring_back(home, backup, force=True).lost == {"runs": 1}
+
+
+def test_not_while_a_server_has_jobs_and_nobody_stays_logged_in(
+    home: Path, registry: Registry, backup: Path
+) -> None:
+    jobs, keys = JobBook(registry), ApiKeys(registry)
+    keys.add("ci", ["operate"], "me")
+    registry.execute("INSERT INTO sessions VALUES ('hash', 'ci', '', '9999')")
+    job, _ = jobs.add("build", {"name": "v1"}, "me")
+    then = back_up(registry, home.parent / "then.db").path
+    with pytest.raises(Conflict, match="build v1"):
+        bring_back(home, then, force=True)
+    jobs.end(job.id, "done", {})
+    assert bring_back(home, then, force=True).lost == {"jobs": 1}
+    assert [item.state for item in jobs.all()] == ["interrupted"]
+    assert registry.execute("SELECT * FROM sessions").fetchall() == []
 
 
 def test_not_while_there_is_an_owner_even_by_force(

@@ -25,7 +25,7 @@ OF_THE_MOMENT = ("owner", "heartbeats", "locks", "orders", "sessions")
 """Who works on what at the moment, and who is logged in: nobody, in a backup."""
 _NOT_COPIED = {"_sqlite_migrations", "sequence", "restores"}
 """What goes on from where it is, instead of going back."""
-_NOT_COMPARED = {*OF_THE_MOMENT, "write_keys"}
+_NOT_COMPARED = {*OF_THE_MOMENT, "write_keys", "told_flips"}
 _COLUMNS_NOT_COMPARED = {"shards": {"owner_pid", "owner_since"}}
 
 
@@ -54,7 +54,7 @@ def replace_rows(
     present.execute("ATTACH ? AS backup", [str(prepared)])
     with present.transaction():
         _nobody_works(present)
-        _stay_revoked(present)
+        _carry_over(present)
         lost, moved = _lost(present), _moved(present, alias)
         result = replace(result, lost=lost, alias=moved)
         if result.dry_run:
@@ -89,10 +89,15 @@ def _nobody_works(present: Registry) -> None:
         raise Conflict(f"Jobs of the server wait: {told}. Cancel them, or end the server first.")
 
 
-def _stay_revoked(present: Registry) -> None:
+def _carry_over(present: Registry) -> None:
+    """What must not go back: a revoked key opens nothing, a flip that was told is told once."""
     present.execute(
         "UPDATE backup.api_keys AS old SET revoked_at = new.revoked_at FROM main.api_keys AS new "
         "WHERE old.sha256 = new.sha256 AND new.revoked_at IS NOT NULL AND old.revoked_at IS NULL"
+    )
+    present.execute(
+        "INSERT OR REPLACE INTO backup.told_flips SELECT * FROM main.told_flips "
+        "WHERE promotion IN (SELECT id FROM backup.promotions)"
     )
 
 
