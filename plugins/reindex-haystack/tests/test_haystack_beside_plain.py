@@ -24,6 +24,7 @@ import reindex
 from haystack_integrations.components.retrievers.reindex import ReindexRetriever
 from haystack_integrations.document_stores.reindex import ReindexDocumentStore
 from haystack_integrations.document_stores.reindex.converters import to_payload
+from reindex.corpus.frameworks import StoredText
 from reindex.project import Project
 from reindex.stages.adopting import AdoptionRequest
 from reindex.stores.server import ServerStore
@@ -154,6 +155,28 @@ def test_in_an_adopted_collection_documents_keep_their_points(tmp_path: Path) ->
         store.delete_documents([changed.id, "mine"])
         assert store.count_documents() == len(TEXTS) - 1
         assert numbers(store, 7) == []
+
+
+def test_metadata_that_was_embedded_too_is_embedded_again(tmp_path: Path) -> None:
+    """As ``meta_fields_to_embed`` had it; the project's text fields say so."""
+    fields = ("meta.topic", "content")
+    client = QdrantClient(":memory:")
+    plain = QdrantDocumentStore(":memory:", index=NAME, embedding_dim=DIM, progress_bar=False)
+    client.create_collection(NAME, VectorParams(size=DIM, distance=Distance.COSINE))
+    plain._client = client
+    documents = [Document(content=text, meta=meta_of(n)) for n, text in enumerate(TEXTS)]
+    plain.write_documents([
+        replace(item, embedding=vector(f"{item.meta['topic']}\n{item.content}"))
+        for item in documents
+    ])  # fmt: skip
+    source = {**COLLECTION, "text_fields": list(fields)}
+    given: dict[str, Any] = {"project": {"name": NAME, "alias": "live"}, "store": SINGLE}
+    with over(hash_project(tmp_path, source=source, **given), client) as project:
+        project.adopt(AdoptionRequest(NAME, "v1", text=StoredText("haystack", fields)))
+        store = store_of(project)
+        store.write_documents([Document(id="new", content="a text", meta={"topic": "news"})])
+        (best,) = ReindexRetriever(store, top_k=1).run("news\na text")["documents"]
+        assert (best.id, best.score) == ("new", pytest.approx(1, abs=1e-4))
 
 
 def numbers(store: ReindexDocumentStore, number: int) -> list[Document]:

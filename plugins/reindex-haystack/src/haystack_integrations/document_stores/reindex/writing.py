@@ -104,13 +104,12 @@ def chosen(
 
 def writes(
     documents: dict[str, Document], known: dict[str, list[Id]], *, as_qdrant: bool
-) -> list[records.Document]:
-    """What reindex is given. ``as_qdrant``: new ones go where `QdrantDocumentStore` puts them."""
+) -> list[tuple[Id, None, dict[str, Any]]]:
+    """What reindex is given: the text is in the payload, where the project's settings look for it.
+
+    ``as_qdrant``: new ones go where `QdrantDocumentStore` puts them.
+    """
     return [
-        records.Document(
-            (known[id] or [qdrant_id(id) if as_qdrant else id])[0],
-            document.content or "",
-            to_payload(document),
-        )
+        ((known[id] or [qdrant_id(id) if as_qdrant else id])[0], None, to_payload(document))
         for id, document in documents.items()
     ]
