@@ -17,7 +17,7 @@ from reindex.errors import CanaryRefused, Conflict
 from reindex.registry.canaries import Canaries
 from reindex.rollout.retriever import RollingRetriever
 from reindex.stages.building import build
-from reindex.stages.promoting import promote
+from reindex.stages.promoting import promote, rollback
 from reindex.stages.searching import open_retriever
 from reindex.stages.upkeep import collect_garbage
 from tests.copying import copy_project
@@ -191,6 +191,19 @@ def test_a_flip_ends_the_canary(project: HashWorkspace) -> None:
     assert standing is not None
     assert "docs--v2 went live" in standing.canary.why
     assert Canaries(project.registry).running("docs") is None
+
+
+def test_a_rollback_brings_no_canary_back(project: HashWorkspace) -> None:
+    """What was taken back would answer users again, though nobody looked between the two flips."""
+    project.canary("v2", weight=1.0)
+    promote(project, "v2", force=True, reason="test")
+    rollback(project, reason="no good")
+    assert set(sides(ready(project)).values()) == {"v1"}
+    assert project.status().canary is None
+    assert project.canary("v2").weight == 0  # a new one begins as a shadow
+    standing = project.canary_standing()
+    assert standing is not None
+    assert standing.canary.ended_at is None
 
 
 def test_gc_leaves_the_canary_its_collection(project: HashWorkspace) -> None:

@@ -30,6 +30,20 @@ def test_a_wide_table_is_wrapped_and_never_cropped(
         assert width == "80" or word in shown
 
 
+def test_many_short_columns_are_wrapped_and_never_cropped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    names = ["side", "keys", "searches", "successes", "rate", "empty", "errors", "median ms",
+             "p95 ms", "overlap"]  # fmt: skip
+    table(names, [["candidate (v2)", 1234, 1234, 1234, "0.587", 0, 0, "5.4", "39.1", "0.871"]])
+    letters = "".join(capsys.readouterr().out.split())
+    for cell in ("candidate", "(v2)", "0.871", "1,234", "39.1"):
+        assert not Counter(cell) - Counter(letters), cell
+    for name in names:
+        assert not Counter("".join(name.split())) - Counter(letters), name
+
+
 def test_leaked_queries_are_named_and_blindness_is_told() -> None:
     exact = tuple(Leak(f"q{i}", f"question {i}", 1.0, "v2") for i in range(7))
     near = (Leak("q9", "a question, nearly", 0.93, "v1"),)

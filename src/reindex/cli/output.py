@@ -38,8 +38,8 @@ def _fields(value: Any) -> dict[str, Any]:
 
 NEVER_WRAPPED = 24
 """Columns whose cells are this short stay on one line; longer ones share what is left."""
-NARROWEST = 10
-"""What a longer column needs at least; without that room, short ones wrap, too."""
+COMFORTABLE, NARROWEST = 20, 10
+"""What a longer column needs at least; without that room, all but the narrowest wrap, too."""
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
@@ -55,12 +55,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str =
     ]
     kept = [max(width, len(name)) for width, name in zip(widths, columns, strict=True)]
     fixed = sum(width + 2 for width in kept if width <= NEVER_WRAPPED)
-    room = console.width - fixed > NARROWEST * sum(width > NEVER_WRAPPED for width in kept)
+    crowded = fixed > console.width  # even short cells wrap rather than lose an end
+    room = console.width - fixed > COMFORTABLE * sum(width > NEVER_WRAPPED for width in kept)
     shown = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(columns):
         cells = [row[index] for row in lines]
         numeric = bool(cells) and all(isinstance(cell, int | float) for cell in cells)
-        short = widths[index] <= (NEVER_WRAPPED if room else NARROWEST)
+        short = not crowded and widths[index] <= (NEVER_WRAPPED if room else NARROWEST)
         shown.add_column(
             name, justify="right" if numeric else "left", no_wrap=short, overflow="fold"
         )

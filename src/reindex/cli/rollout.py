@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -89,12 +90,9 @@ def _show(standing: Standing | None, as_json: bool) -> None:
 
 def _show_standing(standing: Standing) -> None:
     canary = standing.canary
-    rows = [_row(canary, item) for item in standing.sides]
-    table(
-        ["side", "keys", "searches", "successes", "rate", "empty", "errors", "p50 ms", "p95 ms",
-         "overlap"],
-        rows, title=describe(canary),
-    )  # fmt: skip
+    sides = [f"{item.side} ({_version(canary, item)})" for item in standing.sides]
+    click.echo(describe(canary))
+    table(["", *sides], _rows(standing.sides))
     if canary.ended_at:
         click.echo(f"Ended {moment(canary.ended_at)} UTC by {canary.ended_by}. {canary.why}")
     click.echo(
@@ -115,10 +113,28 @@ def _show_standing(standing: Standing) -> None:
     click.echo(f"Verdict: {standing.verdict or 'none'}. {standing.reason}")
 
 
-def _row(canary: Canary, item: SideFigures) -> list[Any]:
-    version = {"live": canary.live_version, "interleaved": "both"}.get(item.side, canary.version)
-    rate = None if item.success_rate is None else f"{item.success_rate:.3f}"
-    shown = [None if value is None else f"{value:.1f}" for value in (item.p50_ms, item.p95_ms)]
-    agreed = None if item.overlap is None else f"{item.overlap:.3f}"
-    return [f"{item.side} ({version})", item.keys, item.searches, item.served, rate, item.empty,
-            item.errors, *shown, agreed]  # fmt: skip
+def _version(canary: Canary, item: SideFigures) -> str:
+    return {"live": canary.live_version, "interleaved": "both"}.get(item.side, canary.version)
+
+
+def _rows(sides: Sequence[SideFigures]) -> Iterator[list[str]]:
+    """A line for each figure, a column for each side: that fits any screen."""
+    for name, tell in _FIGURES.items():
+        yield [name, *("–" if (told := tell(item)) is None else told for item in sides)]
+
+
+def _fixed(value: float | None, digits: int) -> str | None:
+    return None if value is None else f"{value:.{digits}f}"
+
+
+_FIGURES: dict[str, Callable[[SideFigures], str | None]] = {
+    "keys": lambda item: f"{item.keys:,}",
+    "searches": lambda item: f"{item.searches:,}",
+    "successes": lambda item: f"{item.served:,}",
+    "rate": lambda item: _fixed(item.success_rate, 3),
+    "empty": lambda item: f"{item.empty:,}",
+    "errors": lambda item: f"{item.errors:,}",
+    "median ms": lambda item: _fixed(item.p50_ms, 1),
+    "p95 ms": lambda item: _fixed(item.p95_ms, 1),
+    "overlap": lambda item: _fixed(item.overlap, 3),
+}

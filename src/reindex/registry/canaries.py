@@ -70,7 +70,24 @@ class Canaries:
         self._registry = registry
 
     def running(self, alias: str) -> Canary | None:
-        """The alias's canary; whether what is live is still the same is for the caller to see."""
+        """The alias's canary, unless a flip came after it: what came back by another flip is not
+        tried again. Whether somebody else moved the alias is for the caller to see.
+        """
+        found = self.unended(alias)
+        return None if found is None or self.flipped_to(found) else found
+
+    def flipped_to(self, canary: Canary) -> str | None:
+        """What the first flip since the canary began made live, if there was one."""
+        row = self._registry.execute(
+            "SELECT p.to_collection FROM promotions p JOIN canaries c ON c.alias = p.alias "
+            "WHERE c.id = ? AND p.state = 'done' AND p.finished_at > c.started_at "
+            "ORDER BY p.id LIMIT 1",
+            [canary.id],
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def unended(self, alias: str) -> Canary | None:
+        """The canary whose end was not written down yet."""
         row = self._registry.execute(
             f"{_SELECT} WHERE c.alias = ? AND c.ended_at IS NULL", [alias]
         ).fetchone()

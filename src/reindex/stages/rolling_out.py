@@ -79,12 +79,12 @@ def _start(workspace: Workspace, name: str, who: str) -> int:
 
 
 def settled_canary(workspace: Workspace) -> Canary | None:
-    """The canary that runs; one whose live collection is not live any more is ended."""
+    """The canary that runs; one whose live collection was flipped away from is ended."""
     canaries = Canaries(workspace.registry)
-    found = canaries.running(workspace.settings.alias)
+    found = canaries.unended(workspace.settings.alias)
     if found is None:
         return None
-    live = workspace.live_collection()
+    live = canaries.flipped_to(found) or workspace.live_collection()
     if live == found.live_collection:
         return found
     canaries.end(found.id, operator(), f"{live} went live instead of {found.live_collection}")
