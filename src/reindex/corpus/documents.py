@@ -99,7 +99,8 @@ def shaped(
         )
     if settings.payload == "plain":
         return {**payload, body: text}
-    return PRESETS[settings.payload](_Read(id, text, {**payload, body: text}, body))
+    same = body if payload.get(body) == text else ""  # any other field of this name is kept
+    return PRESETS[settings.payload](_Read(id, text, dict(payload), same))
 
 
 def _id(fields: Fields, name: str) -> int | str:
