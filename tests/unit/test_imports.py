@@ -27,7 +27,8 @@ RANKS = {
     "promotion": 8, "workspace": 9,
     "off_the_shelf": 7,
     "report": 9, "owner": 10, "indexing": 10, "stages": 11, "decisions": 12, "making": 13,
-    "project": 14, "connection": 15, "server": 15, "cli": 16, "__main__": 17,
+    "project": 14, "connection": 15, "server": 15, "tools": 16, "cli": 17,
+    "__main__": 18,
 }  # fmt: skip
 """A module may import modules of its own name or of a lower rank."""
 
@@ -57,6 +58,8 @@ ONLY_IN = {
     "httpx": {"connection", "synthesis", "stores.retry"},
     "fsspec": {"transport.places"},
     "huggingface_hub": {"transport.hub"},
+    "mcp": {"tools"},
+    "mcp_types": {"tools"},
     "jinja2": {"report", "server.dashboard"},
     "markupsafe": {"report"},
 }

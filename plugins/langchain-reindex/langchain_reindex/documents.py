@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from collections.abc import Iterable, Mapping
@@ -12,13 +11,11 @@ from langchain_core.documents import Document
 from pydantic_core import to_jsonable_python
 
 from reindex import Results
-from reindex.corpus.frameworks import NODE_KEY, StoredText, detect
+from reindex.connection.layouts import text_and_metadata
 from reindex.records import Document as Stored
 from reindex.records import Hit
 
 _HEX = re.compile(r"[0-9a-f]{32}")
-_METADATA = {"langchain": "metadata", "haystack": "meta"}
-"""Where a framework's payload keeps what LangChain calls metadata."""
 
 
 def of_results(results: Results, content_key: str | None, *, annotate: bool) -> list[Document]:
@@ -37,28 +34,9 @@ def _of_hit(hit: Hit, results: Results, content_key: str | None, *, annotate: bo
 
 
 def of_payload(id: int | str, payload: Mapping[str, Any], content_key: str | None) -> Document:
-    """A document from what is stored, in the layout that the payload shows.
-
-    LangChain's own, LlamaIndex's and Haystack's are known by their keys. Of any other the text is
-    ``content_key``, or the usual field, and the metadata are all the others.
-    """
-    text = StoredText("plain", (content_key,)) if content_key else _text_of(payload)
-    metadata = _metadata(text, payload)
-    return Document(id=str(id), page_content=text(payload), metadata=metadata)
-
-
-def _text_of(payload: Mapping[str, Any]) -> StoredText:
-    found = detect([payload])
-    return found[0].text if found else StoredText("plain")
-
-
-def _metadata(text: StoredText, payload: Mapping[str, Any]) -> dict[str, Any]:
-    if not text.fields and text.preset == "llamaindex":
-        return dict(json.loads(payload[NODE_KEY]).get("metadata") or {})
-    if not text.fields and text.preset in _METADATA:
-        return dict(payload.get(_METADATA[text.preset]) or {})
-    body = text.fields or ("text",)
-    return {name: value for name, value in payload.items() if name not in body}
+    """A document from what is stored, in the layout that the payload shows."""
+    text, metadata = text_and_metadata(payload, content_key)
+    return Document(id=str(id), page_content=text, metadata=metadata)
 
 
 def to_stored(

@@ -18,7 +18,7 @@ from reindex.cli import (
 )
 from reindex.cli import collection, compare
 from reindex.cli import judge, tune, keep, judging, report, live, rollout, watching, look, operate
-from reindex.cli import owner, backup, serve, synthesize
+from reindex.cli import owner, backup, serve, tools, synthesize
 # isort: on
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "setup",
     "synthesize",
     "takeover",
+    "tools",
     "transport",
     "trials",
     "tune",

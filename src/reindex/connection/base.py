@@ -123,6 +123,10 @@ class Connection(ABC):
         """What is live, what is built, what runs: `reindex status --json`."""
 
     @abstractmethod
+    def comparisons(self, version: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+        """What comparisons said, the newest first; of one candidate, if named."""
+
+    @abstractmethod
     def close(self) -> None:
         """Hang up."""
 
@@ -182,6 +186,12 @@ class Connection(ABC):
     @abstractmethod
     async def astatus(self) -> dict[str, Any]:
         """As `status`."""
+
+    @abstractmethod
+    async def acomparisons(
+        self, version: str | None = None, limit: int = 20
+    ) -> list[dict[str, Any]]:
+        """As `comparisons`."""
 
     @abstractmethod
     async def aclose(self) -> None:

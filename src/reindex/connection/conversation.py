@@ -145,6 +145,13 @@ def _documents(said: Any) -> list[Document]:
     return [from_plain(Document, item) for item in _field(said, "documents", list)]
 
 
+def comparisons(version: str | None, limit: int) -> Talk[list[dict[str, Any]]]:
+    """What comparisons said."""
+    asked = {"limit": limit, **({"version": version} if version else {})}
+    said = yield Ask("GET", f"/v1/comparisons?{urlencode(asked)}")
+    return _field(said, "comparisons", list)
+
+
 # -- writing
 
 

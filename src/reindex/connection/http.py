@@ -110,6 +110,10 @@ class HttpConnection(Connection):
         """As `Connection.status`."""
         return self._talk(conversation.status())
 
+    def comparisons(self, version: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+        """As `Connection.comparisons`."""
+        return self._talk(conversation.comparisons(version, limit))
+
     def close(self) -> None:
         """Hang up what was asked here; `aclose` does it for asyncio."""
         self._client.close()
@@ -164,6 +168,12 @@ class HttpConnection(Connection):
     async def astatus(self) -> dict[str, Any]:
         """As `status`."""
         return await self._atalk(conversation.status())
+
+    async def acomparisons(
+        self, version: str | None = None, limit: int = 20
+    ) -> list[dict[str, Any]]:
+        """As `comparisons`."""
+        return await self._atalk(conversation.comparisons(version, limit))
 
     async def aclose(self) -> None:
         """Hang up, here and in this event loop."""

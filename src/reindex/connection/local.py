@@ -19,6 +19,7 @@ from reindex.records import Condition, Document, PointId
 from reindex.retriever import Results
 from reindex.stages import fetching
 from reindex.stages.embedding import Encoders
+from reindex.stages.upkeep import newest_comparisons
 from reindex.writes import Ack, Given, as_ids
 
 
@@ -109,6 +110,11 @@ class LocalConnection(Connection):
         found: dict[str, Any] = to_plain(self._project.status())
         return found
 
+    def comparisons(self, version: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+        """As `Connection.comparisons`."""
+        found: list[dict[str, Any]] = to_plain(newest_comparisons(self._project, version, limit))
+        return found
+
     def close(self) -> None:
         """Close the project, where this connection opened it."""
         if self._owned:
@@ -166,6 +172,12 @@ class LocalConnection(Connection):
     async def astatus(self) -> dict[str, Any]:
         """As `status`."""
         return await asyncio.to_thread(self.status)
+
+    async def acomparisons(
+        self, version: str | None = None, limit: int = 20
+    ) -> list[dict[str, Any]]:
+        """As `comparisons`."""
+        return await asyncio.to_thread(self.comparisons, version, limit)
 
     async def aclose(self) -> None:
         """As `close`."""

@@ -15,6 +15,7 @@ from reindex.promotion import acting_for
 from reindex.server.auth import Asker, needs, service_of
 from reindex.server.errors import Problem
 from reindex.server.jobs import accepted, start_job
+from reindex.stages.upkeep import newest_comparisons
 
 READING = [Depends(needs("read"))]
 Operator = Annotated[Asker, Depends(needs("operate"))]
@@ -81,14 +82,9 @@ async def version(name: str, request: Request) -> Response:
 @router.get("/v1/comparisons", dependencies=READING)
 async def comparisons(request: Request, version: str | None = None, limit: int = 20) -> Response:
     """Comparisons, the newest first; of one version, if named."""
-
-    def read(project: Project) -> Any:
-        of = project.collection_of(project.registry.version(version).name) if version else None
-        found = project.registry.comparisons(of)
-        newest = sorted(found, key=lambda item: -item.id)[: max(0, limit)]
-        return {"comparisons": newest}
-
-    return await _read(request, read)
+    return await _read(
+        request, lambda project: {"comparisons": newest_comparisons(project, version, limit)}
+    )
 
 
 @router.get("/v1/comparisons/{id}", dependencies=READING)

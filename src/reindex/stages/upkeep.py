@@ -15,7 +15,7 @@ from reindex.registry.adoptions import Adoptions
 from reindex.registry.canaries import Canaries, Canary
 from reindex.registry.control import Control, RunningRun, Throttle
 from reindex.registry.journal import Backlog, WriteTarget
-from reindex.registry.ledger import BuiltCollection, Promotion
+from reindex.registry.ledger import BuiltCollection, Promotion, StoredComparison
 from reindex.registry.serving_plans import ServingPlans
 from reindex.registry.sweeps import Sweep, Sweeps
 from reindex.stages.notifying import settle
@@ -71,6 +71,19 @@ class Status:
     sweeps: tuple[Sweep, ...]
     canary: Canary | None = None
     source: SourceStatus | None = None
+
+
+def newest_comparisons(
+    workspace: Workspace, version: str | None = None, limit: int = 20
+) -> list[StoredComparison]:
+    """Comparisons, the newest first; of one candidate, if named.
+
+    Raises:
+        UnknownVersion: there is no such version.
+    """
+    registry = workspace.registry
+    of = workspace.collection_of(registry.version(version).name) if version else None
+    return sorted(registry.comparisons(of), key=lambda item: -item.id)[: max(0, limit)]
 
 
 def status(workspace: Workspace) -> Status:
