@@ -159,6 +159,7 @@ def test_stdout_is_the_protocol_s_alone(folder: Path) -> None:
     assert (process.returncode, rest) == (0, ""), told
 
 
+@pytest.mark.slow
 def test_it_ends_in_order_when_it_is_told_to(folder: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.hash_cli", "-c", str(folder), "mcp"],
@@ -173,6 +174,7 @@ def test_it_ends_in_order_when_it_is_told_to(folder: Path) -> None:
         assert project.retriever().search(TEXTS[5], 1)[0].id == "d5"
 
 
+@pytest.mark.slow
 async def test_over_http(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from langchain_qdrant import QdrantVectorStore
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 from tests.foreign_fixtures import embeddings
-from tests.hash_project import HashWorkspace, encoder_of, hash_project, write_documents
+from tests.hash_project import DIM, HashWorkspace, encoder_of, hash_project, write_documents
 
 from langchain_reindex import ReindexVectorStore
 from reindex.stages.adopting import AdoptionRequest, adopt
@@ -54,29 +54,38 @@ def test_langchain_s_own_store_reads_it_by_its_physical_name(filled: Filled) -> 
     theirs = QdrantVectorStore(client, "docs--v1", embedding=embeddings(encoder_of("v1")))
     ours = ReindexVectorStore(project)
     for query in ("written number 7", TEXTS[7]):
-        found = theirs.similarity_search_with_score(query, k=3)
-        mine = ours.similarity_search_with_score(query, k=3)
-        assert found[0][0].page_content == query == mine[0][0].page_content
-        assert [score for _, score in found] == pytest.approx(
-            [score for _, score in mine], abs=1e-5
-        )
+        [(found, score)] = theirs.similarity_search_with_score(query, k=1)
+        [(mine, own)] = ours.similarity_search_with_score(query, k=1)
+        assert (found.page_content, mine.page_content) == (query, query)
+        assert score == pytest.approx(own, abs=1e-5)
     assert theirs.similarity_search("written number 7", k=1)[0].metadata["topic"] == 1
 
 
 def test_adopt_understands_it(filled: Filled, tmp_path: Path) -> None:
-    """By a project of the same name whose registry is new: say, the old one is lost."""
+    """Points that left the project, say by a snapshot: another one adopts them and builds on."""
     _, client = filled
+    everything, _ = client.scroll("docs--v1", limit=1000, with_vectors=[""])
+    cosine = models.VectorParams(size=DIM, distance=models.Distance.COSINE)
+    client.create_collection("moved", cosine)
+    client.upsert("moved", [
+        models.PointStruct(id=point.id, payload=point.payload, vector=full_vector(point.vector))
+        for point in everything
+    ])  # fmt: skip
     values: dict[str, dict[str, Any]] = {
-        "project": {"name": "docs", "alias": "docs-again"}, "store": {"kind": "server"},
+        "project": {"name": "moved", "alias": "moved-live"}, "store": {"kind": "server"},
         "source": {"kind": "collection", "payload": "langchain"},
     }  # fmt: skip
     with on(client, tmp_path / "second", **values) as second:
-        done = adopt(second, AdoptionRequest("docs--v1", "v1"))
+        done = adopt(second, AdoptionRequest("moved", "v1"))
         assert (done.agreement.share, done.agreement.text.preset) == (1.0, "langchain")
         build(second, "v2")
         assert second.store.info(second.collection_of("v2")).points == 100
         store = ReindexVectorStore(second)
         assert store.similarity_search("written number 8", k=1)[0].metadata == {"topic": 2}
+
+
+def full_vector(vector: Any) -> Any:
+    return vector[""] if isinstance(vector, dict) else vector
 
 
 def test_a_collection_that_langchain_filled_is_served_by_changing_a_line(tmp_path: Path) -> None:
