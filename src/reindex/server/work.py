@@ -35,6 +35,8 @@ ENDS: tuple[tuple[type[BaseException], JobState], ...] = (
 )  # fmt: skip
 """What a job's exception makes of it, the first that fits."""
 
+_ENDING = "This process is ending. Ask for it again in a moment."
+
 
 def _compared(value: Any) -> dict[str, Any]:
     stored, found = value
@@ -81,15 +83,20 @@ class Work:
             RunStopped: this process is ending.
         """
         if self._closing.is_set():
-            raise RunStopped("This process is ending. Ask for it again in a moment.")
+            raise RunStopped(_ENDING)
         plain = to_plain(arguments)
         record, new = self.book.add(kind, plain, operator(), again=again)
         if not new:
             return Started(record, None)
         asked = Asked(kind, {"arguments": plain}, os.getpid(), record.id)
-        with self._lock:
-            job, future, _ = self._lanes.start(asked, self._do)
-            self._mine[record.id] = (job, future)
+        try:
+            with self._lock:
+                job, future, _ = self._lanes.start(asked, self._do)
+                self._mine[record.id] = (job, future)
+        except RuntimeError as error:  # the owner has closed its lanes
+            stopped = {"code": "RunStopped", "message": _ENDING}
+            self.book.end(record.id, "interrupted", {"error": stopped})
+            raise RunStopped(_ENDING) from error
         future.add_done_callback(lambda _: self._ended(record.id, future))
         return Started(record, future)
 
