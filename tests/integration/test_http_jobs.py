@@ -179,6 +179,7 @@ def test_the_end_of_the_server_is_the_jobs_end_too(project: HelpProject, held: H
     assert "told to end" in found[0].outcome["error"]["message"]
 
 
+@pytest.mark.slow
 def test_over_a_qdrant_server_that_then_dies(tmp_path: Path) -> None:
     with (
         QdrantProcess(tmp_path) as process,
@@ -214,6 +215,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_build(folder: Path) -> None:
     secret = run_json(folder, "keys", "add", "ci", "--scope", "operate")["key"]
     headers = {"Authorization": f"Bearer {secret}"}
