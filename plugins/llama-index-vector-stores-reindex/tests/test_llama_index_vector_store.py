@@ -197,10 +197,26 @@ class TestStore:
         store.delete_nodes(["guide-0", "nowhere"])
         store.delete_nodes(filters=equals("number", 3))
         assert set(store.client.find({"doc_id": "guide"})) == {"guide-1", "guide-2", "guide-4"}
-        with pytest.raises(RequestRefused, match="not by both"):
-            store.delete_nodes(["guide-1"], equals("number", 1))
-        store.delete_nodes()
-        assert len(store.client.find({"doc_id": "guide"})) == 3
+        store.delete_nodes(["guide-1", "guide-2"], equals("number", 1))
+        assert set(store.client.find({"doc_id": "guide"})) == {"guide-2", "guide-4"}
+        store.delete_nodes([])
+        with pytest.raises(RequestRefused, match="got neither"):
+            store.delete_nodes()
+        assert len(store.client.find({"doc_id": "guide"})) == 2
+        run(store.adelete_nodes(["guide-2", "guide-4"], equals("number", 4)))
+        assert store.client.find({"doc_id": "guide"}) == ["guide-2"]
+
+    def test_nodes_are_read_by_id_or_filter(self, store: ReindexVectorStore) -> None:
+        given = nodes(4)
+        store.add(given)
+        assert store.get_nodes(["guide-2", "nowhere", "guide-0"]) == [given[2], given[0]]
+        assert run(store.aget_nodes(["guide-1"])) == [given[1]]
+        (found,) = store.get_nodes(filters=equals("number", 3))
+        assert found == given[3]
+        assert run(store.aget_nodes(["guide-0", "guide-2"], equals("number", 2))) == [given[2]]
+        assert store.get_nodes([]) == store.get_nodes(filters=equals("number", 9)) == []
+        with pytest.raises(RequestRefused, match="got neither"):
+            store.get_nodes()
 
     def test_what_is_live_is_not_cleared(self, store: ReindexVectorStore) -> None:
         for clear in (store.clear, lambda: run(store.aclear())):

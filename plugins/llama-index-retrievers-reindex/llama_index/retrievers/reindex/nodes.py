@@ -12,7 +12,7 @@ from llama_index.core.vector_stores.utils import (
 )
 
 from reindex.errors import DataError
-from reindex.records import Hit
+from reindex.records import Document, Hit
 from reindex.retriever import Results
 
 VERSION_KEY: Final = "reindex_version"
@@ -84,8 +84,8 @@ def scored_nodes(results: Results, text_key: str | None = None) -> list[NodeWith
     ]
 
 
-def node_of(hit: Hit, text_key: str | None = None) -> BaseNode:
-    """The node that a hit's payload holds, or one made of its text and its other fields.
+def node_of(hit: Hit | Document, text_key: str | None = None) -> BaseNode:
+    """The node that a payload holds, or one made of its text and its other fields.
 
     Raises:
         DataError: there is no text in it.
@@ -118,20 +118,21 @@ def _parts(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [payload, *(part for part in inner if isinstance(part, Mapping))]
 
 
-def _made(hit: Hit, payload: Mapping[str, Any], text_key: str | None) -> TextNode:
+def _made(hit: Hit | Document, payload: Mapping[str, Any], text_key: str | None) -> TextNode:
     shapes = ((text_key, ""),) if text_key else _SHAPES
     for text_field, metadata_field in shapes:
         text = payload.get(text_field)
         if isinstance(text, str):
             fields = payload.get(metadata_field) if metadata_field else payload
             return _plain(hit, text, dict(fields or {}), text_field)
+    names = " or ".join(name for name, _ in shapes)
     raise DataError(
-        f"hit {hit.id!r}: no node and no text under {' or '.join(name for name, _ in shapes)} in "
-        f"its payload, which has {sorted(payload)}. Name the field of the text: text_key=…"
+        f"document {hit.id!r}: no node and no text under {names} in its payload, which has "
+        f"{sorted(payload)}. Name the field of the text: text_key=…"
     )
 
 
-def _plain(hit: Hit, text: str, fields: dict[str, Any], text_field: str) -> TextNode:
+def _plain(hit: Hit | Document, text: str, fields: dict[str, Any], text_field: str) -> TextNode:
     fields.pop(_NODE, None)
     metadata, info, relationships = legacy_metadata_dict_to_node(fields, text_key=text_field)
     return TextNode(

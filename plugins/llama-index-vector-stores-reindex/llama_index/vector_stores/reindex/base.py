@@ -20,7 +20,7 @@ from llama_index.core.vector_stores.types import (
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
 from llama_index.retrievers.reindex.filters import Where, joined, where_of
-from llama_index.retrievers.reindex.nodes import scored_nodes, unmarked
+from llama_index.retrievers.reindex.nodes import node_of, scored_nodes, unmarked
 from llama_index.vector_stores.reindex.embedding import EmbeddedByReindex
 from reindex.connection import Connection, connect
 from reindex.errors import AccessDenied, RequestRefused
@@ -33,6 +33,9 @@ DOCUMENT_ID_KEY = "doc_id"
 
 PRESET: Final = "llamaindex"
 """What ``source.payload`` of a project should be."""
+
+_MOST: Final = 10_000
+"""Nodes that are read at once: what a server finds at the most."""
 
 _AT_ONCE: Final = 1000
 """Nodes that are looked for, and deleted, before more are looked for."""
@@ -117,6 +120,31 @@ class ReindexVectorStore(BasePydanticVectorStore):
         super().__setstate__(state)
         self._client = state["__pydantic_private__"]["_client"]
 
+    # -- reading
+
+    def get_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+    ) -> list[BaseNode]:
+        """Nodes by their ids, or those that fulfil the filters, or both; 10,000 at most.
+
+        Raises:
+            RequestRefused: neither is given.
+        """
+        where = _which(node_ids, filters)
+        ids = _both(self._client.find(where, _MOST) if where else None, node_ids)
+        return self._nodes(self._client.fetch(ids))
+
+    async def aget_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+    ) -> list[BaseNode]:
+        """As `get_nodes`."""
+        where = _which(node_ids, filters)
+        ids = _both(await self._client.afind(where, _MOST) if where else None, node_ids)
+        return self._nodes(await self._client.afetch(ids))
+
+    def _nodes(self, documents: Sequence[Document]) -> list[BaseNode]:
+        return [node_of(document, self.text_key) for document in documents]
+
     # -- writing
 
     def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
@@ -160,12 +188,17 @@ class ReindexVectorStore(BasePydanticVectorStore):
         filters: MetadataFilters | None = None,
         **delete_kwargs: Any,
     ) -> None:
-        """Delete nodes by their ids, or those that fulfil the filters."""
+        """Delete nodes by their ids, or those that fulfil the filters, or both.
+
+        Raises:
+            RequestRefused: neither is given.
+        """
         where = _which(node_ids, filters)
-        if where:
+        if where and node_ids is None:
             self._delete(where)
         else:
-            self._client.delete(node_ids or [])
+            found = self._client.find(where, _MOST) if where else None
+            self._client.delete(_both(found, node_ids))
 
     async def adelete_nodes(
         self,
@@ -175,10 +208,11 @@ class ReindexVectorStore(BasePydanticVectorStore):
     ) -> None:
         """As `delete_nodes`."""
         where = _which(node_ids, filters)
-        if where:
+        if where and node_ids is None:
             await self._adelete(where)
         else:
-            await self._client.adelete(node_ids or [])
+            found = await self._client.afind(where, _MOST) if where else None
+            await self._client.adelete(_both(found, node_ids))
 
     def clear(self) -> None:
         """Not done here.
@@ -282,6 +316,13 @@ def _asked(query: VectorStoreQuery) -> tuple[str, Where | None]:
 
 def _which(node_ids: list[str] | None, filters: MetadataFilters | None) -> Where | None:
     where = where_of(filters)
-    if node_ids is not None and where:
-        raise RequestRefused("Delete by node ids or by filters, not by both at once.")
+    if node_ids is None and where is None:
+        raise RequestRefused("Expected the ids of nodes, filters, or both; got neither.")
     return where
+
+
+def _both(found: Sequence[int | str] | None, node_ids: Sequence[str] | None) -> list[int | str]:
+    """The ids that were asked for, as far as they were found, where that was asked, too."""
+    if found is None or node_ids is None:
+        return list(node_ids or found or ())
+    return [id for id in node_ids if id in set(found)]
