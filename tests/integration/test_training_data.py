@@ -95,3 +95,16 @@ def test_folds_measure_and_make_no_version(root: Path) -> None:
     assert resumed["after"] == pytest.approx(found["after"])
     assert "on average" in run(root, *command).output
     assert run(root, *command, "--trials", "2").exit_code == 2
+
+
+@pytest.mark.parametrize("option", ["--folds", "--trials"])
+def test_what_one_process_measures_is_refused_under_a_launcher(
+    root: Path, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    done = run(root, "train", "--data", str(root / "pairs.jsonl"), option, "2")
+    assert done.exit_code == 1
+    assert f"a launcher started 2. Run `reindex train {option}` without it" in " ".join(
+        done.output.split()
+    )
+    assert not list((root / ".reindex").glob("runs/*"))

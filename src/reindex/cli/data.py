@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import click
 
 from reindex.cli.app import EXIT_CODES, Group, json_option, main, with_project
 from reindex.cli.output import emit_json
+from reindex.config.training_data import DATA_KINDS
 
 if TYPE_CHECKING:
     from reindex.project import Project
@@ -19,8 +21,43 @@ def data() -> None:
     """Look at training data, and make more of it."""
 
 
+def _how(ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """``role=column`` pairs as a mapping."""
+    pairs = [item.partition("=") for item in given]
+    wrong = [item for item, (role, sign, name) in zip(given, pairs, strict=True) if not name]
+    if wrong:
+        raise click.BadParameter(f"expected ROLE=COLUMN (anchor=title), got {wrong[0]!r}", ctx)
+    return {role: name for role, _, name in pairs}
+
+
+def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--kind`` and ``--columns``: what a file holds, where it cannot be told from it."""
+    kind = click.option("--kind", type=click.Choice(DATA_KINDS), help="What the rows are.")
+    columns = click.option(
+        "--columns", multiple=True, callback=_how, metavar="ROLE=COLUMN",
+        help="Where names are not recognised: anchor=title; again for several.",
+    )  # fmt: skip
+    return kind(columns(command))
+
+
+def _told(files: bool, kind: str | None, columns: dict[str, str]) -> dict[str, Any]:
+    """As keys of [[train.data]]; they say what named files hold, not what the config names."""
+    how = {key: value for key, value in (("kind", kind), ("columns", columns)) if value}
+    if how and not files:
+        raise click.UsageError(
+            "--kind and --columns say what a named file holds. Name it, or set kind and columns in "
+            "[[train.data]]."
+        )
+    return how
+
+
 @data.command()
 @click.argument("files", nargs=-1, type=Path)
+@file_options
+@click.option(
+    "--model",
+    help="Also judge negatives by this model: a version, a folder, a Hub id or package:NAME.",
+)
 @click.option(
     "--against",
     type=Path,
@@ -38,9 +75,8 @@ def data() -> None:
 @json_option
 @with_project
 def check(
-    project: Project, files: tuple[Path, ...], against: tuple[Path, ...], fail_on: str,
-    as_json: bool,
-) -> None:  # fmt: skip
+    project: Project, files: tuple[Path, ...], fail_on: str, as_json: bool, **given: Any
+) -> None:
     """Say what FILES, or the data of [train], hold, and what is wrong with them.
 
     Counts and lengths; bad and doubled rows, contradictions, texts of dev and test queries,
@@ -49,7 +85,8 @@ def check(
     from reindex.cli.data_table import show_report
     from reindex.stages.checking_data import check_data
 
-    found = check_data(project, files, against)
+    how = _told(bool(files), given["kind"], given["columns"])
+    found = check_data(project, files, given["against"], how=how, model=given["model"])
     if as_json:
         emit_json(found)
     else:
@@ -60,6 +97,7 @@ def check(
 
 @data.command()
 @click.argument("file", required=False, type=Path)
+@file_options
 @click.option(
     "--ratio",
     default="80/10/10",
@@ -89,5 +127,6 @@ def split(project: Project, file: Path | None, as_json: bool, **given: Any) -> N
     from reindex.stages.splitting_data import Wanted, split_data
 
     shares = shares_of(given.pop("ratio"))
-    written = split_data(project, file, Wanted(shares=shares, **given))
+    how = _told(file is not None, given.pop("kind"), given.pop("columns"))
+    written = split_data(project, file, Wanted(shares=shares, **given), how=how)
     emit_json(written) if as_json else show_split(written)

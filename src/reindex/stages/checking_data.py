@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from reindex.config.training_data import DataSettings
 from reindex.corpus.training_sets import texts_of
@@ -13,8 +14,10 @@ from reindex.datasets.collecting import CorpusAlone
 from reindex.datasets.lengths import Lengths, Ruler, lengths_of, token_ruler, words_ruler
 from reindex.datasets.near import own_texts
 from reindex.datasets.reading import DataFile
-from reindex.errors import ConfigError, DataError, ReindexError
+from reindex.datasets.suspects import by_vectors, by_words
+from reindex.errors import ConfigError, DataError, MissingExtra, ReindexError, UnknownVersion
 from reindex.inspection.findings import SEVERITIES, Finding, by_severity
+from reindex.protocols import Encoder
 from reindex.stages.bases import base_spec
 from reindex.stages.training_data import configured_data, read_sets, read_table
 from reindex.workspace import Workspace
@@ -74,19 +77,27 @@ class _BadRows:
 
 
 def check_data(
-    workspace: Workspace, paths: Sequence[Path] = (), against: Sequence[Path] = ()
+    workspace: Workspace,
+    paths: Sequence[Path] = (),
+    against: Sequence[Path] = (),
+    *,
+    how: Mapping[str, Any] | None = None,
+    model: str | None = None,
 ) -> DataReport:
     """Read the files, or else those of [train] or of the source, and say what is wrong with them.
 
     ``against`` are files (queries, or training data) whose texts must not be in them, beside the
-    project's own judged queries. A file that cannot be read at all is a finding.
+    project's own judged queries. A file that cannot be read at all is a finding. ``how`` are keys
+    of `DataSettings` (kind, columns) that hold for all ``paths``; ``model`` (a version or a base)
+    also judges negatives by its cosines.
 
     Raises:
         ConfigError: there is nothing to check.
     """
     ruler = _ruler(workspace)
     findings: list[Finding] = []
-    read = list(_read(workspace, paths, findings))
+    tables = [DataSettings(path=path.resolve(), **(how or {})) for path in paths]
+    read = list(_read(workspace, tables, findings))
     sets = [item.data for item in read]
     for data in sets:
         findings.extend(checks.amounts(data))
@@ -94,16 +105,49 @@ def check_data(
     workspace.progress("checking rows", 0, len(rows))
     for look in (checks.duplicates, checks.contradictions, checks.false_negatives):
         findings.extend(look(rows))
+    findings.extend(_suspects(workspace, rows, model))
     findings.extend(checks.leakage(rows, _held_out(workspace, against)))
     files = tuple(_describe(item, ruler) for item in read)
     findings.extend(_too_long(files))
     return DataReport(files, by_severity(findings))
 
 
+def _suspects(
+    workspace: Workspace, rows: Sequence[checks.Place], model: str | None
+) -> Iterator[Finding]:
+    """Negatives that BM25, and the model if one is named, would find before the positive."""
+    try:
+        yield from by_words(rows)
+    except MissingExtra as error:
+        yield Finding("info", "false negatives by words", f"not looked for: {error}")
+    if model is not None:
+        margin = workspace.settings.train.negatives.relative_margin or 0.0
+        yield from by_vectors(rows, encoder_named(workspace, model), margin=margin)
+
+
+def encoder_named(workspace: Workspace, spec: str) -> Encoder:
+    """An exported version's artifact, or a base in torch with its own prompts.
+
+    Raises:
+        ModelError, MissingExtra: it cannot be had.
+    """
+    try:
+        version = workspace.registry.version(spec)
+    except UnknownVersion:
+        version = None
+    if version is not None and version.artifact:
+        return workspace.encoder(version, tune=True)
+    from reindex.training.embedding import ModelEncoder
+    from reindex.training.prompts import prompts_of
+
+    place = base_spec(workspace, spec)
+    prompts = prompts_of(workspace.settings.train, place)
+    return ModelEncoder(place, max_length=workspace.settings.train.max_length, prompts=prompts)
+
+
 def _read(
-    workspace: Workspace, paths: Sequence[Path], findings: list[Finding]
+    workspace: Workspace, given: Sequence[DataSettings], findings: list[Finding]
 ) -> Iterator[DataFile]:
-    given = [DataSettings(path=path.resolve()) for path in paths]
     tables = given or configured_data(workspace.settings.train)
     if not tables:
         try:

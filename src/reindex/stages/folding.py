@@ -20,7 +20,7 @@ from reindex.config import TrainSettings
 from reindex.corpus.training_sets import TrainingSet
 from reindex.datasets.near import distinct
 from reindex.datasets.splitting import fold_rows
-from reindex.errors import DataError
+from reindex.errors import ConfigError, DataError
 from reindex.records import TrainingExample, query_hash, text_hash
 from reindex.stages.bases import base_spec
 from reindex.stages.objectives import objectives_of
@@ -90,7 +90,15 @@ def cross_validate(
 
     Raises:
         DataError: there are no queries with documents, or fewer groups of them than folds.
+        ConfigError: a launcher started several processes.
     """
+    from reindex.training.ranks import processes
+
+    if processes() > 1:
+        raise ConfigError(
+            f"Folds are measured by one process, and a launcher started {processes()}. Run "
+            "`reindex train --folds` without it."
+        )
     settings = settings or workspace.settings.train
     data = workspace if corpus is None else workspace.with_corpus(corpus)
     given = data_to_train_on(workspace, data, settings)

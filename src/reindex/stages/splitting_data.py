@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reindex.config.training_data import DataSettings
 from reindex.datasets.splitting import Split, fold_rows, split_rows
@@ -39,13 +41,21 @@ class WrittenSplit:
     bad_rows: int
 
 
-def split_data(workspace: Workspace, path: Path | None, wanted: Wanted) -> WrittenSplit:
+def split_data(
+    workspace: Workspace,
+    path: Path | None,
+    wanted: Wanted,
+    *,
+    how: Mapping[str, Any] | None = None,
+) -> WrittenSplit:
     """Cut a file, or what [train] or the source holds, and write the parts.
+
+    ``how`` are keys of `DataSettings` (kind, columns) that say what the file holds.
 
     Raises:
         DataError: the file cannot be used, has fewer groups than parts, or a file is there.
     """
-    table = None if path is None else DataSettings(path=path.resolve())
+    table = None if path is None else DataSettings(path=path.resolve(), **(how or {}))
     with workspace.dead_letters("data-split") as dead:
         if table is not None:
             data = read_table(workspace, table, dead).data

@@ -97,7 +97,14 @@ class _Search:
         """Find or begin the study of these settings and this data."""
         from reindex.training.base import resolve_base
         from reindex.training.prompts import with_prompts
+        from reindex.training.ranks import processes
         from reindex.training.recipes import Recipes, search_space
+
+        if processes() > 1:
+            raise ConfigError(
+                f"Trials run in one process, and a launcher started {processes()}. Run "
+                "`reindex train --trials` without it."
+            )
 
         judgements, dev = workspace.judgements("dev"), dev_set(workspace, settings)
         if dev is None or judgements is None:
