@@ -102,7 +102,7 @@ def test_kind_and_columns_say_what_a_file_holds(tmp_path: Path) -> None:
         (["check", "--kind", "pairs"], "Name it, or set kind and columns"),
         (["split", "--columns", "anchor=a"], "Name it, or set kind and columns"),
         (["check", "a.jsonl", "--columns", "anchor"], "expected ROLE=COLUMN"),
-        (["check", "a.jsonl", "--kind", "pears"], "Invalid value"),
+        (["check", "a.jsonl", "--kind", "pears"], "expected one of pairs, triplets"),
     ],
 )
 def test_a_mistyped_option_is_one_line(tmp_path: Path, words: list[str], said: str) -> None:

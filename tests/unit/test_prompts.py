@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from reindex.config import TrainSettings
+from reindex.errors import ModelError
 from reindex.prompts import FILE, declared_prompts, read_prompts
+from reindex.training import prompts
 from reindex.training.prompts import prompts_of, with_prompts
 
 OWN = {"query": "query: ", "passage": "passage: "}
@@ -58,3 +60,18 @@ def test_a_configured_prompt_wins_also_an_empty_one(
     assert prompts_of(settings, str(tmp_path)) == expected
     said = with_prompts(settings, str(tmp_path))
     assert (said.query_prompt, said.document_prompt) == expected
+
+
+def test_a_hub_that_cannot_be_reached_leaves_the_error_to_the_loading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def without_hub(place: str) -> bool:
+        asked.append(place)
+        raise ModelError("nobody answers")
+
+    monkeypatch.setattr(prompts, "without_hub", without_hub)
+    assert prompts_of(TrainSettings(), "some/model") == ("", "")
+    assert prompts_of(TrainSettings(query_prompt="q: ", document_prompt=""), "some/model")[0]
+    assert asked == ["some/model"]  # nothing is asked where both are said

@@ -10,7 +10,6 @@ import click
 
 from reindex.cli.app import EXIT_CODES, Group, json_option, main, with_project
 from reindex.cli.output import emit_json
-from reindex.config.training_data import DATA_KINDS
 
 if TYPE_CHECKING:
     from reindex.project import Project
@@ -30,9 +29,20 @@ def _how(ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -> dict
     return {role: name for role, _, name in pairs}
 
 
+def _kind(ctx: click.Context, _: click.Parameter, given: str | None) -> str | None:
+    """One of the kinds; looked up when it is asked for, so that ``--help`` loads nothing."""
+    from reindex.config.training_data import DATA_KINDS
+
+    if given is not None and given not in DATA_KINDS:
+        raise click.BadParameter(f"expected one of {', '.join(DATA_KINDS)}, got {given!r}", ctx)
+    return given
+
+
 def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--kind`` and ``--columns``: what a file holds, where it cannot be told from it."""
-    kind = click.option("--kind", type=click.Choice(DATA_KINDS), help="What the rows are.")
+    kind = click.option(
+        "--kind", callback=_kind, help="What the rows are: pairs, triplets, scored…"
+    )
     columns = click.option(
         "--columns", multiple=True, callback=_how, metavar="ROLE=COLUMN",
         help="Where names are not recognised: anchor=title; again for several.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from reindex.prompts import FILE, read_prompts
 from reindex.training.base import resolve_base
+from reindex.training.hub import without_hub
 from reindex.training.libraries import load
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def _declared(place: str) -> tuple[str, str]:
         return read_prompts(Path(place))
     hub = load("huggingface_hub")
     try:
-        return read_prompts(Path(hub.hf_hub_download(place, FILE)).parent)
+        kept = without_hub(place)
+        return read_prompts(Path(hub.hf_hub_download(place, FILE, local_files_only=kept)).parent)
     except Exception:  # no such file, no such repository, no network: loading the model tells
         return "", ""
