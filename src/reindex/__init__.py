@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reindex.connection import Connection, Embedded, connect
+    from reindex.connection.searching import open_searcher
     from reindex.errors import ReindexError
     from reindex.indexing import Indexer
     from reindex.project import Project
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "connect": ("reindex.connection", "connect"),
     "open": ("reindex.project", "open_project"),
+    "open_searcher": ("reindex.connection.searching", "open_searcher"),
     "Connection": ("reindex.connection", "Connection"),
     "Document": ("reindex.records", "Document"),
     "Embedded": ("reindex.connection", "Embedded"),
@@ -47,6 +49,7 @@ __all__ = [
     "__version__",
     "connect",
     "open",
+    "open_searcher",
 ]
 
 

@@ -24,6 +24,7 @@ from urllib.parse import SplitResult, urlsplit
 SIGNATURE = "X-Reindex-Signature"
 EVENT = "X-Reindex-Event"
 BACKOFF_S = 0.5
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 UNREADABLE = "an address that cannot be read"
 RETRIED = frozenset({408, 425, 429, *range(500, 600)})
 """Answers after which it is tried again."""
@@ -130,10 +131,19 @@ def _checked(host: str, port: int, *, private: bool) -> str:
     found = [str(item[4][0]) for item in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     for address in found:
         seen = ipaddress.ip_address(address.partition("%")[0])
-        inner = getattr(seen, "ipv4_mapped", None) or seen
+        inner = _within(seen)
         if not private and (not inner.is_global or inner.is_multicast):
             raise Refused("not sent: it is in a private network (notify.allow_private)")
     return found[0]
+
+
+def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Any:
+    """The IPv4 address that a translator between both would send this on to; else itself."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 class _Pinned(http.client.HTTPConnection):

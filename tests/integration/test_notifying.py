@@ -115,7 +115,8 @@ def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
 @pytest.mark.parametrize(
     "host",
     ["127.0.0.1", "localhost", "10.1.2.3", "192.168.0.1", "169.254.169.254", "[::1]", "0.0.0.0",
-     "[::ffff:127.0.0.1]", "[fd00::1]", "100.64.0.1", "2130706433"],
+     "[::ffff:127.0.0.1]", "[fd00::1]", "100.64.0.1", "2130706433",
+     "[64:ff9b::a9fe:a9fe]", "[2002:7f00:1::]", "[::]", "224.0.0.1"],
 )  # fmt: skip
 def test_private_addresses_are_refused(host: str) -> None:
     done = sender(private=False).send(f"http://{host}:9/hook", "promoted", {})

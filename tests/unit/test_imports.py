@@ -25,7 +25,7 @@ RANKS = {
     "export": 6, "evaluation": 6, "synthesis": 7, "testing": 6, "distributed": 6, "inspection": 6,
     "rollout": 6, "mining": 7, "torch_encoder": 7, "advice": 7, "gate": 7, "datasets": 7,
     "promotion": 8, "workspace": 9,
-    "off_the_shelf": 7,
+    "off_the_shelf": 7, "searcher": 6,
     "report": 9, "owner": 10, "indexing": 10, "stages": 11, "decisions": 12, "making": 13,
     "project": 14, "connection": 15, "server": 15, "tools": 16, "cli": 17,
     "__main__": 18,

@@ -10,6 +10,7 @@ from reindex.corpus.frameworks import StoredText, stored_text
 from reindex.errors import DataError, FilterRefused
 from reindex.owner.jobs import job
 from reindex.pages import DocumentPage
+from reindex.protocols import Store
 from reindex.records import (
     Condition,
     Document,
@@ -73,15 +74,19 @@ def find(workspace: Workspace, where: Condition, limit: int = 1000) -> list[int 
         DataError: ``limit`` is not positive.
         CollectionNotFound: nothing is live.
     """
+    return find_in(workspace.store, what_is_live(workspace), where, limit)
+
+
+def find_in(store: Store, collection: str, where: Condition, limit: int) -> list[int | str]:
+    """`find` in a collection of any store."""
     if not where:
         raise FilterRefused("Expected a condition to find documents by, got none.")
     if limit < 1:
         raise DataError(f"Expected a limit of at least one document, got {limit}.")
-    live = what_is_live(workspace)
-    anywhere = np.zeros(workspace.store.info(live).dim, np.float32)
+    anywhere = np.zeros(store.info(collection).dim, np.float32)
     anywhere[0] = 1
     plan = SearchPlan(k=limit, exact=True, where=where, with_payload=False)
-    return [hit.id for hit in workspace.store.search(live, anywhere, plan)]
+    return [hit.id for hit in store.search(collection, anywhere, plan)]
 
 
 @job("aside")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ from reindex.promotion import operator
 from reindex.protocols import Encoder, Progress, no_progress
 from reindex.records import SearchPlan, Vector
 from reindex.registry.ledger import BuiltCollection
-from reindex.registry.serving_plans import ServingPlan, ServingPlans
+from reindex.registry.serving_plans import SearchSettings, ServingPlan, ServingPlans
+from reindex.searcher import SEARCH_KEY
 from reindex.stages.supervision import supervised
 from reindex.workspace import Workspace
 
@@ -117,6 +118,7 @@ def _choose(workspace: Workspace, encoder: Encoder, built: BuiltCollection) -> d
     workspace.registry.update_collection(
         built.name, oversampling=chosen.oversampling, calibrated_writes=built.writes
     )
+    _publish(workspace, built.name, SearchSettings(chosen.oversampling))
     return {"oversampling": chosen.oversampling, "overlap": chosen.overlap, "queries": asked}
 
 
@@ -185,12 +187,19 @@ def _freeze(workspace: Workspace, built: BuiltCollection, front: Front) -> Servi
     return frozen
 
 
+def _publish(workspace: Workspace, collection: str, how: SearchSettings) -> None:
+    """Say in a server's collection how it is searched, for hosts that have no registry."""
+    if not workspace.store.local:
+        workspace.store.set_metadata(collection, {SEARCH_KEY: asdict(how)})
+
+
 def _tell_retrievers(workspace: Workspace, collection: str) -> None:
     """Retrievers of this process search by the new settings from the next request on."""
     built = workspace.registry.collection(collection)
     if built is None:
         return
     settings = ServingPlans(workspace.registry).settings_of(built)
+    _publish(workspace, collection, settings)
     for retriever in workspace.retrievers.values():
         retriever.retune(collection, settings.oversampling, settings.hnsw_ef)
 

@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from reindex.artifact import MANIFEST_NAME, Manifest, hash_files, parse_manifest, verify_files
+from reindex.artifact import (
+    MANIFEST_NAME,
+    TOKENIZER_NAME,
+    Manifest,
+    hash_files,
+    load_manifest,
+    parse_manifest,
+    tokenizer_hash,
+    verify_files,
+)
 from reindex.diskspace import disk_full, is_disk_full
 from reindex.errors import ArtifactError
 from reindex.protocols import Progress, no_progress
@@ -129,8 +138,23 @@ def verify(folder: Path, manifest: Manifest, graphs: Sequence[str], *, extras: b
             raise ArtifactError(
                 f"{folder / name} is not the file that was pushed. Pull the version again."
             )
+    _check_tokenizer(folder, manifest)
     names = set(listed(manifest, graphs)) - (set() if extras else set(manifest.extras))
     check_contents(folder, names)
+
+
+def _check_tokenizer(folder: Path, manifest: Manifest) -> None:
+    """The space is of this very tokenizer, and of these very members."""
+    for member in manifest.members:
+        inner = load_manifest(folder / member.folder)
+        if inner.space != member.space or inner.members:
+            raise ArtifactError(f"{folder / member.folder} is not the member that it stands for.")
+        _check_tokenizer(folder / member.folder, inner)
+    if not manifest.members and tokenizer_hash(folder / TOKENIZER_NAME) != manifest.tokenizer:
+        raise ArtifactError(
+            f"{folder / TOKENIZER_NAME} is not the tokenizer of this space: whoever wrote it "
+            "changed the manifest, too. Nothing was loaded."
+        )
 
 
 class _Download:
