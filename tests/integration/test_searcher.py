@@ -72,7 +72,7 @@ def opened(tmp_path: Path, server: str, project: Project) -> Iterator[Opener]:
     def open_one(**given: object) -> SearchingConnection:
         how = {
             "alias": project.settings.alias, "artifacts": str(tmp_path / "shelf"),
-            "cache": tmp_path / "cache", "lease_ttl": 0.05, "timeout": 5, "threads": 1, **given,
+            "cache": tmp_path / "cache", "lease_ttl": 0.05, "threads": 1, **given,
         }  # fmt: skip
         made.append(reindex.open_searcher(server, **how))  # type: ignore[arg-type]
         return made[-1]
@@ -95,6 +95,9 @@ def test_answers_are_the_project_s_own(opened: Opener, project: Project) -> None
         assert found[0].id == "d7"
         assert connection.search(QUERY, 3, where={"tenant": "none"}).hits == ()
         assert connection.find({"text": TEXTS[3]}) == ["d3"]
+        assert connection.count() == len(TEXTS)
+        assert [doc.text for doc in connection.fetch(["d5", "nobody"])] == [TEXTS[5]]
+        assert len(connection.page(limit=4).documents) == 4
         embedded = connection.embed([QUERY], kind="query", dimensions=16)
         assert (embedded.vectors.shape, embedded.version) == ((1, 16), "v1")
         assert asyncio.run(connection.asearch(QUERY, 5)) == found

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from reindex.config import QdrantSettings
+from reindex.config import QdrantSettings, SourceSettings
 from reindex.connection.base import Connection, Embedded, Kind, check_embedding, check_queries
+from reindex.corpus.frameworks import StoredText, stored_text
 from reindex.encoder import truncate
 from reindex.errors import RequestRefused, UnknownVersion, WriteRefused
-from reindex.records import Condition
+from reindex.pages import DocumentPage
+from reindex.records import Condition, Document, PointId
 from reindex.retriever import Results
 from reindex.searcher import Searcher
-from reindex.stages.fetching import find_in
+from reindex.stages.fetching import fetch_in, find_in, page_in
 from reindex.stores.server_client import connect
 from reindex.transport.shelf import Shelf, default_cache
 from reindex.writes import Ack, Given
@@ -26,7 +28,7 @@ from reindex.writes import Ack, Given
 def open_searcher(
     url: str, alias: str, *, artifacts: str, cache: str | Path | None = None,
     api_key: str | None = None, threads: int | None = None, lease_ttl: float = 1.0,
-    timeout: int = 30,
+    source: SourceSettings | None = None,
 ) -> SearchingConnection:  # fmt: skip
     """Search what ``alias`` points at on a Qdrant server, with nothing else of the project here.
 
@@ -42,24 +44,32 @@ def open_searcher(
             ``QDRANT_API_KEY``.
         threads: texts that are embedded at the same time; None: all cores.
         lease_ttl: seconds after which the alias is read again, in the background.
-        timeout: seconds that the server gets for an answer.
+        source: the project's ``[source]``, for where payloads hold their texts; None: as a new
+            project says.
 
     Raises:
         ConfigError: ``artifacts`` is no address. StoreError: the server does not answer.
         MissingExtra: object storage needs the extra [push].
     """
     shelf = Shelf(artifacts, Path(cache).expanduser() if cache else default_cache())
-    settings = QdrantSettings(url=url, timeout=timeout, prefer_grpc=False)
+    settings = QdrantSettings(url=url, prefer_grpc=False)
     store = connect(settings, api_key or os.environ.get(settings.api_key_env) or None)
     searcher = Searcher(store, alias, shelf, threads=threads, lease_ttl=lease_ttl)
-    return SearchingConnection(searcher, url, store.close)
+    connection = SearchingConnection(searcher, url, stored_text(source or SourceSettings()))
+    connection.at_close(store.close)
+    return connection
 
 
 class SearchingConnection(Connection):
     """Searches and embeds; whatever would write is refused. See `open_searcher`."""
 
-    def __init__(self, searcher: Searcher, url: str, hang_up: Any = lambda: None) -> None:
-        self.searcher, self._url, self._hang_up = searcher, url, hang_up
+    def __init__(self, searcher: Searcher, url: str, text_of: StoredText) -> None:
+        self.searcher, self._url, self._text_of = searcher, url, text_of
+        self._hang_up: Callable[[], None] = lambda: None
+
+    def at_close(self, hang_up: Callable[[], None]) -> None:
+        """Call ``hang_up`` when this connection is closed."""
+        self._hang_up = hang_up
 
     def __repr__(self) -> str:
         return f"SearchingConnection({self.target!r})"
@@ -112,7 +122,22 @@ class SearchingConnection(Connection):
 
     def find(self, where: Condition, limit: int = 1000) -> list[int | str]:
         """As `Connection.find`."""
-        return find_in(self.searcher.store, self.searcher.lease().collection, where, limit)
+        return find_in(self.searcher.store, self._live(), where, limit)
+
+    def fetch(self, ids: Iterable[int | str]) -> list[Document]:
+        """As `Connection.fetch`."""
+        return fetch_in(self.searcher.store, self._live(), ids, self._text_of)
+
+    def page(self, start: PointId | None = None, limit: int = 500) -> DocumentPage:
+        """As `Connection.page`."""
+        return page_in(self.searcher.store, self._live(), start, limit, self._text_of)
+
+    def count(self) -> int:
+        """As `Connection.count`."""
+        return self.searcher.store.count(self._live())
+
+    def _live(self) -> str:
+        return self.searcher.lease().collection
 
     def upsert(self, documents: Given | Iterable[Given]) -> list[Ack]:  # noqa: ARG002
         """Refused."""
@@ -165,6 +190,18 @@ class SearchingConnection(Connection):
     async def afind(self, where: Condition, limit: int = 1000) -> list[int | str]:
         """As `find`."""
         return await asyncio.to_thread(self.find, where, limit)
+
+    async def afetch(self, ids: Iterable[int | str]) -> list[Document]:
+        """As `fetch`."""
+        return await asyncio.to_thread(self.fetch, ids)
+
+    async def apage(self, start: PointId | None = None, limit: int = 500) -> DocumentPage:
+        """As `page`."""
+        return await asyncio.to_thread(self.page, start, limit)
+
+    async def acount(self) -> int:
+        """As `count`."""
+        return await asyncio.to_thread(self.count)
 
     async def aupsert(self, documents: Given | Iterable[Given]) -> list[Ack]:
         """Refused."""

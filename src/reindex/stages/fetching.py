@@ -36,9 +36,16 @@ def fetch(workspace: Workspace, ids: Sequence[int | str]) -> list[Document]:
     Raises:
         CollectionNotFound: nothing is live.
     """
+    return fetch_in(workspace.store, what_is_live(workspace), ids, _text_of(workspace))
+
+
+def fetch_in(
+    store: Store, collection: str, ids: Iterable[int | str], text_of: StoredText
+) -> list[Document]:
+    """`fetch` from a collection of any store."""
     wanted = list(dict.fromkeys(point_id(id) for id in ids))
-    found = workspace.store.retrieve(what_is_live(workspace), wanted, with_payload=True)
-    return _documents(workspace, (found[id] for id in wanted if id in found))
+    found = store.retrieve(collection, wanted, with_payload=True)
+    return [_document(found[id], text_of) for id in wanted if id in found]
 
 
 @job("aside")
@@ -51,16 +58,22 @@ def page(workspace: Workspace, start: PointId | None = None, limit: int = PAGE) 
         DataError: ``limit`` is not positive, or ``start`` is no point's id.
         CollectionNotFound: nothing is live.
     """
+    return page_in(workspace.store, what_is_live(workspace), start, limit, _text_of(workspace))
+
+
+def page_in(
+    store: Store, collection: str, start: PointId | None, limit: int, text_of: StoredText
+) -> DocumentPage:
+    """`page` of a collection of any store."""
     if limit < 1:
         raise DataError(f"Expected at least one document per page, got {limit}.")
     if start is not None and point_id(start) != start:
         raise DataError(f"Expected the `following` of the page before, got {start!r}.")
-    pages = workspace.store.scroll(
-        what_is_live(workspace), page=limit + 1, with_payload=True, start=start
-    )  # fmt: skip
-    points = next(iter(pages), [])
+    points = next(
+        iter(store.scroll(collection, page=limit + 1, with_payload=True, start=start)), []
+    )
     following = points[limit].id if len(points) > limit else None
-    return DocumentPage(tuple(_documents(workspace, points[:limit])), following)
+    return DocumentPage(tuple(_document(point, text_of) for point in points[:limit]), following)
 
 
 @job("aside")
@@ -99,9 +112,8 @@ def count(workspace: Workspace) -> int:
     return workspace.store.count(what_is_live(workspace))
 
 
-def _documents(workspace: Workspace, points: Iterable[StoredPoint]) -> list[Document]:
-    text_of = stored_text(workspace.settings.source)
-    return [_document(point, text_of) for point in points]
+def _text_of(workspace: Workspace) -> StoredText:
+    return stored_text(workspace.settings.source)
 
 
 def _document(point: StoredPoint, text_of: StoredText) -> Document:
