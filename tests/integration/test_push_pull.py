@@ -21,6 +21,7 @@ from reindex.errors import ArtifactError, Conflict, RegistryError
 from reindex.project import Project
 from reindex.records import query_hash
 from reindex.registry.lineage import Lineage
+from reindex.stages.leaking import unknown_lineage
 from reindex.stages.transporting import Load, pulled_from
 from reindex.transport import Wish
 from tests.transport_fixtures import KEY, SECRET, object_storage, project_with
@@ -170,6 +171,11 @@ def test_lineage_travels_so_that_leaks_are_told(
     assert b"flatten" not in b"".join(written(tmp_path / "with")).replace(
         (tmp_path / "with/tokenizer.json").read_bytes(), b""
     ).replace((tmp_path / "with/manifest.json").read_bytes(), b"")
+    with project_with(tmp_path / "third", 0) as third:
+        unknown = third.pull(str(tmp_path / "without")).version
+        assert unknown.kind == "fine-tuned"
+        assert "whether it was trained on judged queries" in unknown_lineage(third, unknown.name)[0]
+    assert unknown_lineage(other, pulled.name) == []
     for content in written(tmp_path / "without"):
         assert hashes[0].encode() not in content
 

@@ -158,6 +158,12 @@ class SearchingConnection(Connection):
         """What serves here: `Searcher.standing`."""
         return self.searcher.standing()
 
+    def comparisons(
+        self, version: str | None = None, limit: int = 20  # noqa: ARG002
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Refused."""
+        self._refuse("tell of comparisons")
+
     def close(self) -> None:
         """Hang up."""
         self._hang_up()
@@ -221,6 +227,12 @@ class SearchingConnection(Connection):
     async def astatus(self) -> dict[str, Any]:
         """As `status`."""
         return self.status()
+
+    async def acomparisons(
+        self, version: str | None = None, limit: int = 20
+    ) -> list[dict[str, Any]]:
+        """Refused."""
+        return self.comparisons(version, limit)
 
     async def aclose(self) -> None:
         """As `close`."""

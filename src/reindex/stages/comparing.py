@@ -22,7 +22,7 @@ from reindex.registry.ledger import BuiltCollection, StoredComparison, Version
 from reindex.registry.result_book import ResultBook, StoredUnjudged
 from reindex.registry.serving_plans import ServingPlans
 from reindex.stages.beside import record_models, score_beside
-from reindex.stages.leaking import leakage
+from reindex.stages.leaking import leakage, unknown_lineage
 from reindex.stages.result_texts import SHOWN, with_excerpts
 from reindex.stages.supervision import Job, supervised
 from reindex.workspace import Workspace
@@ -120,7 +120,11 @@ def _compare(
         progress=run.progress,
         searched=searched,
     )
-    warnings = (*result.warnings, *pool_warnings(judgements.queries))
+    warnings = (
+        *result.warnings,
+        *pool_warnings(judgements.queries),
+        *unknown_lineage(workspace, candidate.version),
+    )
     leaks = leakage(workspace, candidate.version, judgements, candidate.name)
     return _with_texts(workspace, replace(result, warnings=warnings, leakage=leaks))
 

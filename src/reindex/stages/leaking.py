@@ -84,6 +84,18 @@ def leakage(
     return LeakageReport(len(judged.queries), tuple(versions), tuple(exact), near, positives)
 
 
+def unknown_lineage(workspace: Workspace, version: str) -> list[str]:
+    """Warnings about versions that were pulled without the hashes of what they were trained on."""
+    registry = workspace.registry
+    names = Lineage(registry).trained(version)
+    return [
+        f"{name} was pulled without its lineage: whether it was trained on judged queries cannot "
+        "be told. Pull it again from a push without --no-lineage."
+        for name in names
+        if registry.version(name).recipe.get("pulled", {}).get("lineage") is False
+    ]
+
+
 def _exact(workspace: Workspace, version: str, judged: Judgements) -> list[Leak]:
     hashes = {query.id: query_hash(query.text) for query in judged.queries}
     seen = workspace.registry.trained_on(version, hashes.values())

@@ -157,15 +157,16 @@ def _register(
     """The version's row and its folder, both or neither."""
     manifest, origin = fetched.manifest, origin_of(fetched.folder)
     told = origin.get("trained_on")
-    hashes = [item for item in told or () if _HASH.fullmatch(str(item))]
-    trained = hashes or origin.get("kind") == "fine-tuned"
+    unknown = not isinstance(told, list) and origin.get("kind") != "base"
+    hashes = [item for item in told if _HASH.fullmatch(str(item))] if isinstance(told, list) else []
+    trained = hashes or unknown or origin.get("kind") == "fine-tuned"
     base = manifest.base
     if _VERSION.fullmatch(base):  # a version there, which is none of ours
         base = f"{_plain(origin.get('project'))} {base}"
     pulled = {
         "address": address, "digest": fetched.digest,
         "project": _plain(origin.get("project")), "version": _plain(origin.get("version")),
-        "lineage": told is not None,
+        "lineage": not unknown,
     }  # fmt: skip
     with workspace.registry.transaction():  # no version before its artifact is there
         made = workspace.registry.add_version(
