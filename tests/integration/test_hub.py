@@ -127,6 +127,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
     made.close()
 
 
+@pytest.mark.slow
 def test_a_model_is_fetched_from_the_hub_and_then_needs_none(hub: Hub, tmp_path: Path) -> None:
     """In a process of its own, which reads the Hub's address from its environment."""
     code = """
