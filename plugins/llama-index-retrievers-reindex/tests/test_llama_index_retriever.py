@@ -139,6 +139,7 @@ class TestRetrieving:
         )  # fmt: skip
         found = fused.retrieve(node.get_content(MetadataMode.EMBED))
         assert [item.node_id for item in found] == ["guide-0"]
+        assert found[0].score == pytest.approx(2 / 60)  # first of both lists
 
 
 class TestSeen:
