@@ -20,7 +20,7 @@ import pytest
 
 from reindex.config import load_settings
 from reindex.errors import PromotionRefused
-from reindex.promotion import reconcile
+from reindex.promotion import acting_for, reconcile
 from reindex.registry.notifications import Notifications
 from reindex.stages.building import build
 from reindex.stages.promoting import promote, rollback
@@ -248,6 +248,15 @@ def test_flips_and_refusals_are_told(project: HashWorkspace, receiver: Receiver)
     assert told[2]["reason"] == "a drill"
     assert told[2]["forced"] is True
     assert any(item["verdict"] == "fail" for item in told[1]["conditions"])
+
+
+def test_what_is_done_for_others_is_told_at_once(
+    project: HashWorkspace, receiver: Receiver
+) -> None:
+    with acting_for("ops over HTTP"):
+        promote(project, "v1")
+    settle()
+    assert [json.loads(body)["who"] for _, _, body in receiver.got] == ["ops over HTTP"]
 
 
 def test_the_registry_keeps_hosts_and_no_secret(project: HashWorkspace) -> None:
