@@ -37,7 +37,7 @@ class ToldFlips:
         return [
             self._registry.promotion(id)
             for id, pid, who, at, teller, host, begun in rows
-            if not _at_work(pid, _host(who), at)
+            if not _at_work(pid, str(who).rpartition("@")[2], at)
             and (teller is None or not _at_work(teller, host, begun))
         ]
 
@@ -66,11 +66,6 @@ class ToldFlips:
                 "UPDATE told_flips SET told_at = ? WHERE promotion = ?", [now(), promotion]
             )
         _TELLING.discard((self._registry.path, promotion))
-
-
-def _host(who: str) -> str:
-    """Where somebody acted: after the last ``@``, and here where no host is told (over HTTP)."""
-    return who.rpartition("@")[2] if "@" in who else socket.gethostname()
 
 
 def _at_work(pid: int, host: str, since: str) -> bool:
