@@ -5,6 +5,7 @@ The token is huggingface_hub's own (``HF_TOKEN``, or ``hf auth login``), as is `
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ class HubPlace:
             from huggingface_hub import HfApi
         except ImportError as error:
             raise MissingExtra("push", "huggingface_hub") from error
-        return HfApi(library_name="reindex")
+        return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, library_name="reindex")
 
     def sizes(self) -> dict[str, int]:
         """As `Place.sizes`, at the commit that the revision names now."""
