@@ -53,6 +53,23 @@ def client(project: HashWorkspace) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HashWorkspace]:
+    """The same for all that change nothing."""
+    folder = tmp_path_factory.mktemp("shared")
+    write_documents(folder, TEXTS)
+    with hash_project(folder, server={"max_body_mb": 0.01}) as project:
+        build(project, "v1")
+        project.promote("v1")
+        yield project
+
+
+@pytest.fixture(scope="module")
+def asked(shared: HashWorkspace) -> Iterator[TestClient]:
+    with TestClient(make_app(shared), raise_server_exceptions=False) as client:
+        yield client
+
+
 def files_of(folder: Path) -> Iterator[bytes]:
     for file in folder.rglob("*"):
         if file.is_file():
@@ -137,25 +154,25 @@ def test_a_length_that_is_said_twice_is_refused(project: HashWorkspace) -> None:
      {"text": {"gte": "x"}}, {"text": None}, {"text": [["x"]]}, {"text": [{"any": 1}]},
      {"filter": {"must_not": []}}, {"": {"or": 1}}],
 )  # fmt: skip
-def test_the_engine_s_own_filters_are_not_passed_on(client: TestClient, where: Any) -> None:
-    answer = client.post("/v1/search", json={"query": TEXTS[1], "where": where})
+def test_the_engine_s_own_filters_are_not_passed_on(asked: TestClient, where: Any) -> None:
+    answer = asked.post("/v1/search", json={"query": TEXTS[1], "where": where})
     assert answer.status_code == 422, answer.text
     assert answer.json()["error"]["code"] == "FilterRefused"
 
 
 @pytest.mark.parametrize("body", [b"[" * 9000, b'{"query":' * 900, b"\xff\xfe", b'{"query": NaN}'])
-def test_bodies_made_to_break_a_parser(client: TestClient, body: bytes) -> None:
-    answer = client.post("/v1/search", content=body, headers={"Content-Type": "application/json"})
+def test_bodies_made_to_break_a_parser(asked: TestClient, body: bytes) -> None:
+    answer = asked.post("/v1/search", content=body, headers={"Content-Type": "application/json"})
     assert 400 <= answer.status_code < 500
-    assert client.post("/v1/search", json={"query": TEXTS[1]}).status_code == 200
+    assert asked.post("/v1/search", json={"query": TEXTS[1]}).status_code == 200
 
 
-def test_a_compressed_body_is_not_unpacked(client: TestClient) -> None:
+def test_a_compressed_body_is_not_unpacked(asked: TestClient) -> None:
     import gzip
 
     bomb = gzip.compress(b'{"query": "' + b"a" * 5_000_000 + b'"}')
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-    assert 400 <= client.post("/v1/search", content=bomb, headers=headers).status_code < 500
+    assert 400 <= asked.post("/v1/search", content=bomb, headers=headers).status_code < 500
 
 
 # -- names and paths
@@ -163,20 +180,20 @@ def test_a_compressed_body_is_not_unpacked(client: TestClient) -> None:
 
 @pytest.mark.parametrize("name", OUT)
 def test_versions_are_looked_up_and_never_paths(
-    client: TestClient, project: HashWorkspace, name: str
+    asked: TestClient, shared: HashWorkspace, name: str
 ) -> None:
-    before = sorted(project.settings.root.parent.rglob("*"))
-    headers = key(project, "read", "operate")
-    asked = client.post("/v1/search", json={"query": "a", "version": name})
-    assert asked.status_code in (400, 404, 422)
-    asked = client.post("/v1/builds", json={"version": name}, headers=headers)
-    assert asked.status_code in (400, 404, 422)
+    before = sorted(shared.settings.root.parent.rglob("*"))
+    headers = key(shared, "read", "operate", name=f"key-{OUT.index(name)}")
+    answer = asked.post("/v1/search", json={"query": "a", "version": name})
+    assert answer.status_code in (400, 404, 422)
+    answer = asked.post("/v1/builds", json={"version": name}, headers=headers)
+    assert answer.status_code in (400, 404, 422)
     for command in (["export", name], ["push", name, "memory://x"], ["report", name]):
         if "\0" not in name:
-            run = CliRunner().invoke(main, ["-c", str(project.settings.root), *command])
+            run = CliRunner().invoke(main, ["-c", str(shared.settings.root), *command])
             assert run.exit_code in (1, 2), run.output
-    assert set(project.settings.root.parent.rglob("*")) - set(before) == set()
-    assert len(project.registry.versions()) == 2
+    assert set(shared.settings.root.parent.rglob("*")) - set(before) == set()
+    assert len(shared.registry.versions()) == 2
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any, BinaryIO
@@ -196,8 +196,3 @@ def origin_of(folder: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise ArtifactError(f"{ORIGIN_NAME} is malformed. Push the version again.") from None
     return content if isinstance(content, dict) else {}
-
-
-def graph_names(given: Sequence[str]) -> tuple[str, ...] | None:
-    """What ``--graph`` was given, each once; None: all."""
-    return tuple(dict.fromkeys(given)) or None
