@@ -111,6 +111,7 @@ async def test_over_stdio_with_a_server(served: tuple[HashWorkspace, str], tmp_p
         project.promote("v1", force=True, reason="a test")
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_away_is_told(folder: Path) -> None:
     async with Client(command(folder, "--url", "http://127.0.0.1:9")) as client:
         assert "reindex serve" in await refused(client, "search", query="a")
