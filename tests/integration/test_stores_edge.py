@@ -42,6 +42,12 @@ store.count("c")
 print("holding", flush=True)
 sys.stdin.read()
 """
+_COUNT = """
+try:
+    EdgeStore(folder / "store", FileCatalog(folder / "catalog.json")).count("c")
+except Exception as error:
+    print(type(error).__name__, flush=True)
+"""
 _WRITE = """
 store = EdgeStore(folder / "store", FileCatalog(folder / "catalog.json"))
 vectors = unit_vectors(20_000)
@@ -155,6 +161,21 @@ class TestBusy:
         store.count("c")
         with pytest.raises(StoreBusy, match=f"this very process \\({os.getpid()}\\)"):
             reopened(tmp_path).count("c")
+
+    def test_whoever_is_refused_does_the_holder_no_harm(
+        self, store: EdgeStore, tmp_path: Path
+    ) -> None:
+        store.create(spec("c"))
+        for number in range(1, 5):
+            store.insert("c", points([number]))
+            store.flush("c")
+            with pytest.raises(StoreBusy):
+                reopened(tmp_path).count("c")
+            other = start(_COUNT, tmp_path)
+            assert read(other) == "StoreBusy"
+            stop(other)
+        store.close()
+        assert reopened(tmp_path).count("c") == 4
 
 
 class TestKilled:

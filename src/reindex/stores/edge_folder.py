@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,10 +59,50 @@ def read_shape(folder: Path) -> Shape:
 
 
 def load_shard(folder: Path) -> EdgeShard:
-    """Open the shard and lock it; Edge raises bare exceptions."""
+    """Open the shard and lock it; Edge raises bare exceptions.
+
+    Edge opens a shard's files before it asks for the lock, and so cuts the journals of whoever
+    holds it: from then on that process cannot flush (seen with qdrant-edge-py 0.9). So the lock is
+    asked for first.
+
+    Raises:
+        BlockingIOError: somebody holds the shard. Nothing was touched.
+    """
     from qdrant_edge import EdgeShard
 
-    return EdgeShard.load(str(folder / "shard"))
+    with _alone_in(folder):
+        _check_free(folder / "shard" / "wal")
+        return EdgeShard.load(str(folder / "shard"))
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One at a time asks for a folder's shard, so that nobody takes it between asking and opening.
+
+    Not on Windows, which has no locks of folders.
+    """
+    if os.name != "posix":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        lock_exclusively(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _check_free(log: Path) -> None:
+    """Raise BlockingIOError where Edge's lock, on the folder of the log, is taken."""
+    if os.name != "posix" or not log.is_dir():
+        return
+    import fcntl
+
+    descriptor = os.open(log, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(descriptor)
 
 
 def describe_holder(pid: int | None) -> str:

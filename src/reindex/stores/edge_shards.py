@@ -45,8 +45,10 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _OPTIMIZE = """
-import sys, qdrant_edge
-shard = qdrant_edge.EdgeShard.load(sys.argv[1])
+import sys
+from pathlib import Path
+from reindex.stores.edge_folder import load_shard
+shard = load_shard(Path(sys.argv[1]))
 shard.optimize()
 shard.flush()
 shard.close()
@@ -174,7 +176,7 @@ class Shards:
             held.shard.flush()
             held.shard.close()
         try:
-            command = [sys.executable, "-c", _OPTIMIZE, str(self._root / name / "shard")]
+            command = [sys.executable, "-c", _OPTIMIZE, str(self._root / name)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         finally:
             self._optimizing.discard(name)
@@ -224,7 +226,7 @@ class Shards:
             return None
 
     def _unopened(self, name: str, error: Exception) -> StoreError:
-        if "WouldBlock" in str(error):
+        if isinstance(error, BlockingIOError) or "WouldBlock" in str(error):
             return StoreBusy(
                 f"collection {name!r} is held by {describe_holder(self._catalog.owner(name))}. An "
                 "embedded collection has one process at a time. End that process and start "
