@@ -17,12 +17,10 @@ from reindex.mining.nearest import embed
 from reindex.project import Project
 from reindex.records import Judgements, Vector
 from reindex.registry.ledger import Version
-from reindex.training.devset import make_dev_set
 
 K = 10
 RECALL, NDCG = Measure("recall", K), Measure("ndcg", K)
 PREFETCH = 100
-FP32_QUERIES, FP32_DOCUMENTS = 500, 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +53,14 @@ def measure(project: Project, version: Version, judged: Judgements) -> Measured:
 
 
 def int8_over_fp32(project: Project, version: Version, judged: Judgements) -> float:
-    """Recall of int8 over that of fp32, on a part of the queries and documents."""
-    drawn = make_dev_set(
-        judged, project.source, max_queries=FP32_QUERIES, max_documents=FP32_DOCUMENTS, seed=13
-    )
-    kept = tuple(query for query in judged.queries if query.id in drawn.relevant)
-    part = Judgements(kept, {query.id: judged.qrels[query.id] for query in kept})
+    """Recall of the int8 graph over that of the fp32 one, all documents and dimensions."""
+    ids, texts = _documents(project)
     recalls = []
     for graph in ("int8", "fp32"):
-        encoder = project.encoder(version, graph=graph, tune=True)
-        documents = encoder.encode_documents(list(drawn.corpus.values()))
-        queries = encoder.encode_queries([query.text for query in kept])
-        recalls.append(_scores(queries, documents, list(drawn.corpus), part)[str(RECALL)].mean())
+        with project.remembering(project.encoder(version, graph=graph, tune=True)) as encoder:
+            documents = embed(encoder, texts)
+            queries = encoder.encode_queries([query.text for query in judged.queries])
+        recalls.append(_scores(queries, documents, ids, judged)[str(RECALL)].mean())
     return float(recalls[0] / recalls[1])
 
 
