@@ -48,10 +48,10 @@ types: setup
 
 # one thread of torch per process: the processes share the cores already
 test: lint types  ## lint, strict types, all tests but the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-core: setup-core  ## the tests of the light core, without torch
-	$(BIN)/python -m pytest tests -m 'not slow and not train' -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest tests -m 'not slow and not train' -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
