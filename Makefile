@@ -29,7 +29,7 @@ $(VENV)/.all: pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml)
 $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --upgrade pip
-	$(PIP) install --quiet -c constraints.txt -e '.[parquet]' hypothesis pytest pytest-asyncio pytest-timeout pytest-xdist scikit-learn
+	$(PIP) install --quiet -c constraints.txt -e '.[parquet,serve,mcp,push]' hypothesis onnx openai pytest pytest-asyncio pytest-timeout pytest-xdist scikit-learn
 	touch $@
 
 setup: $(VENV)/.all  ## a virtual environment with everything
