@@ -223,6 +223,7 @@ class TestDeciding:
         assert "Nothing was changed" in answer.text
         assert client.post("/ui/rollback", data=fields).status_code == 409
         assert project.live_collection() == "help-centre--v2"
+        assert "<dt>Before it</dt><dd>v1</dd>" in client.get("/").text
 
     def test_against_the_gate_needs_a_reason(
         self, client: TestClient, project: HelpProject
