@@ -139,9 +139,8 @@ def test_requests_without_an_answer_are_given_up_and_tried_again(
     check_end(project, server)
 
 
-@pytest.mark.parametrize(
-    "seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 12))
 def test_a_stage_that_gave_up_is_run_again(
     project: HashWorkspace, proxy: FaultProxy, server: str, seed: int
 ) -> None:

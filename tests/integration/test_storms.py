@@ -75,6 +75,7 @@ def test_single_writes_through_build_flip_and_rollback(project: HashWorkspace) -
     oracle.check(project, "v1")
 
 
+@pytest.mark.slow
 @sources("collection", slow="files")
 def test_foreign_writes_through_cut_over_and_rollback(
     project: HashWorkspace, server: QdrantProcess

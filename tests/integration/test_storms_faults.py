@@ -96,7 +96,8 @@ class DiceAndDeaths(Plan):
         raise Gone
 
 
-@pytest.mark.parametrize("enough", [40, pytest.param(600, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("enough", [40, 600])
 def test_acknowledged_writes_outlive_a_broken_network_and_a_dying_server(
     tmp_path: Path, enough: int
 ) -> None:
