@@ -64,7 +64,7 @@ def contents(root: Path) -> dict[PointId, StoredPoint]:
     return found
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [6, pytest.param(25, marks=pytest.mark.slow)])
 def test_killed_builds_end_like_undisturbed_ones(tmp_path: Path, rounds: int) -> None:
     rng = random.Random(7)
     killed, whole = Builds(tmp_path / "killed"), Builds(tmp_path / "whole")

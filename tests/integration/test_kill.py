@@ -76,7 +76,7 @@ def oracle_of(workspace: HashWorkspace) -> Oracle:
 
 
 @pytest.mark.parametrize(
-    "rounds", [6, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
+    "rounds", [10, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
 )
 def test_killed_at_random_nothing_is_lost(tmp_path: Path, rounds: int) -> None:
     write_documents(tmp_path, texts_of(0))
