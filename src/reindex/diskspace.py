@@ -1,8 +1,9 @@
-"""A full disk: how to know one, and what to say."""
+"""The disk: how to know a full one and what to say, and what survives a power cut."""
 
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 from reindex.errors import DiskFull
@@ -32,3 +33,14 @@ def disk_full(what: str, path: Path | str, error: object, *, remedy: str = "") -
         f"then is kept, and nothing was deleted. Free some space{remedy}, then run the same "
         "command again: it goes on from there."
     )
+
+
+def sync_to_disk(path: Path) -> None:
+    """Return once a file, or the names in a folder, would survive a power cut."""
+    if path.is_dir() and os.name != "posix":
+        return
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ class Connection(ABC):
     def close(self) -> None:
         """Hang up."""
 
-    # -- the same for asyncio
+    # -- the same for asyncio: in another thread, unless a way has one of its own
 
     async def asearch(
         self, query: str, k: int = 10, *, where: Condition | None = None, key: str | None = None
@@ -138,64 +139,66 @@ class Connection(ABC):
         """As `search`."""
         return (await self.asearch_many([query], k, where=where, key=key))[0]
 
-    @abstractmethod
     async def asearch_many(
         self, queries: Sequence[str], k: int = 10, *, where: Condition | None = None,
         key: str | None = None,
     ) -> list[Results]:  # fmt: skip
         """As `search_many`."""
+        return await asyncio.to_thread(self.search_many, queries, k, where=where, key=key)
 
-    @abstractmethod
     async def aembed(
         self, texts: Sequence[str], *, kind: Kind, model: str | None = None,
         dimensions: int | None = None,
     ) -> Embedded:  # fmt: skip
         """As `embed`."""
+        return await asyncio.to_thread(
+            self.embed, texts, kind=kind, model=model, dimensions=dimensions
+        )
 
-    @abstractmethod
     async def afind(self, where: Condition, limit: int = 1000) -> list[int | str]:
         """As `find`."""
+        return await asyncio.to_thread(self.find, where, limit)
 
-    @abstractmethod
     async def aupsert(self, documents: Given | Iterable[Given]) -> list[Ack]:
         """As `upsert`."""
+        return await asyncio.to_thread(self.upsert, documents)
 
-    @abstractmethod
     async def adelete(self, ids: int | str | Iterable[int | str]) -> list[Ack]:
         """As `delete`."""
+        return await asyncio.to_thread(self.delete, ids)
 
-    @abstractmethod
     async def afetch(self, ids: Iterable[int | str]) -> list[Document]:
         """As `fetch`."""
+        return await asyncio.to_thread(self.fetch, ids)
 
-    @abstractmethod
     async def apage(self, start: PointId | None = None, limit: int = 500) -> DocumentPage:
         """As `page`."""
+        return await asyncio.to_thread(self.page, start, limit)
 
-    @abstractmethod
     async def acount(self) -> int:
         """As `count`."""
+        return await asyncio.to_thread(self.count)
 
-    @abstractmethod
     async def afeedback(
         self, search: Results | str, *, clicked: Iterable[int | str] = (),
         used: Iterable[int | str] = (), grade: float | None = None,
     ) -> None:  # fmt: skip
         """As `feedback`."""
+        await asyncio.to_thread(self.feedback, search, clicked=clicked, used=used, grade=grade)
 
-    @abstractmethod
     async def astatus(self) -> dict[str, Any]:
         """As `status`."""
+        return await asyncio.to_thread(self.status)
 
-    @abstractmethod
     async def acomparisons(
         self, version: str | None = None, limit: int = 20
     ) -> list[dict[str, Any]]:
         """As `comparisons`."""
+        return await asyncio.to_thread(self.comparisons, version, limit)
 
-    @abstractmethod
     async def aclose(self) -> None:
         """As `close`."""
+        await asyncio.to_thread(self.close)
 
     # -- a context manager
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,13 @@ from typing import Any
 import numpy as np
 
 from reindex.connection.base import Connection, Embedded, Kind, check_embedding, check_queries
-from reindex.encoder import truncate
-from reindex.errors import RequestRefused
 from reindex.pages import DocumentPage
 from reindex.plain import to_plain
 from reindex.project import Project
 from reindex.records import Condition, Document, PointId
 from reindex.retriever import Results
 from reindex.stages import fetching
-from reindex.stages.embedding import Encoders
+from reindex.stages.embedding import Encoders, vectors_of
 from reindex.stages.upkeep import newest_comparisons
 from reindex.writes import Ack, Given, as_ids
 
@@ -68,11 +65,7 @@ class LocalConnection(Connection):
         if not texts:
             return Embedded(np.zeros((0, 0), np.float32), model or "")
         version, encoder = self._encoders.find(model)
-        if dimensions is not None and dimensions > encoder.dim:
-            raise RequestRefused(f"dimensions = {dimensions}, but {version} has {encoder.dim}.")
-        encode = encoder.encode_queries if kind == "query" else encoder.encode_documents
-        vectors = encode(list(texts))
-        return Embedded(truncate(vectors, dimensions) if dimensions else vectors, version)
+        return Embedded(vectors_of(texts, version, encoder, kind, dimensions), version)
 
     def find(self, where: Condition, limit: int = 1000) -> list[int | str]:
         """As `Connection.find`."""
@@ -119,66 +112,3 @@ class LocalConnection(Connection):
         """Close the project, where this connection opened it."""
         if self._owned:
             self._project.close()
-
-    # -- the same for asyncio
-
-    async def asearch_many(
-        self, queries: Sequence[str], k: int = 10, *, where: Condition | None = None,
-        key: str | None = None,
-    ) -> list[Results]:  # fmt: skip
-        """As `search_many`."""
-        return await asyncio.to_thread(self.search_many, queries, k, where=where, key=key)
-
-    async def aembed(
-        self, texts: Sequence[str], *, kind: Kind, model: str | None = None,
-        dimensions: int | None = None,
-    ) -> Embedded:  # fmt: skip
-        """As `embed`."""
-        return await asyncio.to_thread(
-            self.embed, texts, kind=kind, model=model, dimensions=dimensions
-        )
-
-    async def afind(self, where: Condition, limit: int = 1000) -> list[int | str]:
-        """As `find`."""
-        return await asyncio.to_thread(self.find, where, limit)
-
-    async def aupsert(self, documents: Given | Iterable[Given]) -> list[Ack]:
-        """As `upsert`."""
-        return await asyncio.to_thread(self.upsert, documents)
-
-    async def adelete(self, ids: int | str | Iterable[int | str]) -> list[Ack]:
-        """As `delete`."""
-        return await asyncio.to_thread(self.delete, ids)
-
-    async def afetch(self, ids: Iterable[int | str]) -> list[Document]:
-        """As `fetch`."""
-        return await asyncio.to_thread(self.fetch, ids)
-
-    async def apage(self, start: PointId | None = None, limit: int = 500) -> DocumentPage:
-        """As `page`."""
-        return await asyncio.to_thread(self.page, start, limit)
-
-    async def acount(self) -> int:
-        """As `count`."""
-        return await asyncio.to_thread(self.count)
-
-    async def afeedback(
-        self, search: Results | str, *, clicked: Iterable[int | str] = (),
-        used: Iterable[int | str] = (), grade: float | None = None,
-    ) -> None:  # fmt: skip
-        """As `feedback`."""
-        await asyncio.to_thread(self.feedback, search, clicked=clicked, used=used, grade=grade)
-
-    async def astatus(self) -> dict[str, Any]:
-        """As `status`."""
-        return await asyncio.to_thread(self.status)
-
-    async def acomparisons(
-        self, version: str | None = None, limit: int = 20
-    ) -> list[dict[str, Any]]:
-        """As `comparisons`."""
-        return await asyncio.to_thread(self.comparisons, version, limit)
-
-    async def aclose(self) -> None:
-        """As `close`."""
-        await asyncio.to_thread(self.close)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,12 +12,12 @@ import numpy as np
 from reindex.config import QdrantSettings, SourceSettings
 from reindex.connection.base import Connection, Embedded, Kind, check_embedding, check_queries
 from reindex.corpus.frameworks import StoredText, stored_text
-from reindex.encoder import truncate
-from reindex.errors import RequestRefused, UnknownVersion, WriteRefused
+from reindex.errors import UnknownVersion, WriteRefused
 from reindex.pages import DocumentPage
 from reindex.records import Condition, Document, PointId
 from reindex.retriever import Results
 from reindex.searcher import Searcher
+from reindex.stages.embedding import vectors_of
 from reindex.stages.fetching import fetch_in, find_in, page_in
 from reindex.stores.server_client import connect
 from reindex.transport.shelf import Shelf, default_cache
@@ -113,12 +112,8 @@ class SearchingConnection(Connection):
             )
         if not texts:
             return Embedded(np.zeros((0, 0), np.float32), lease.version)
-        encoder = lease.encoder
-        if dimensions is not None and dimensions > encoder.dim:
-            raise RequestRefused(f"dimensions = {dimensions}; {lease.version} has {encoder.dim}.")
-        encode = encoder.encode_queries if kind == "query" else encoder.encode_documents
-        vectors = encode(list(texts))
-        return Embedded(truncate(vectors, dimensions) if dimensions else vectors, lease.version)
+        vectors = vectors_of(texts, lease.version, lease.encoder, kind, dimensions)
+        return Embedded(vectors, lease.version)
 
     def find(self, where: Condition, limit: int = 1000) -> list[int | str]:
         """As `Connection.find`."""
@@ -174,66 +169,3 @@ class SearchingConnection(Connection):
             "journal, so that no build or flip loses it. Connect to the project's server for it: "
             'reindex.connect("http://…"), a `reindex serve`.'
         )
-
-    # -- the same for asyncio
-
-    async def asearch_many(
-        self, queries: Sequence[str], k: int = 10, *, where: Condition | None = None,
-        key: str | None = None,
-    ) -> list[Results]:  # fmt: skip
-        """As `search_many`."""
-        return await asyncio.to_thread(self.search_many, queries, k, where=where, key=key)
-
-    async def aembed(
-        self, texts: Sequence[str], *, kind: Kind, model: str | None = None,
-        dimensions: int | None = None,
-    ) -> Embedded:  # fmt: skip
-        """As `embed`."""
-        return await asyncio.to_thread(
-            self.embed, texts, kind=kind, model=model, dimensions=dimensions
-        )
-
-    async def afind(self, where: Condition, limit: int = 1000) -> list[int | str]:
-        """As `find`."""
-        return await asyncio.to_thread(self.find, where, limit)
-
-    async def afetch(self, ids: Iterable[int | str]) -> list[Document]:
-        """As `fetch`."""
-        return await asyncio.to_thread(self.fetch, ids)
-
-    async def apage(self, start: PointId | None = None, limit: int = 500) -> DocumentPage:
-        """As `page`."""
-        return await asyncio.to_thread(self.page, start, limit)
-
-    async def acount(self) -> int:
-        """As `count`."""
-        return await asyncio.to_thread(self.count)
-
-    async def aupsert(self, documents: Given | Iterable[Given]) -> list[Ack]:
-        """Refused."""
-        return self.upsert(documents)
-
-    async def adelete(self, ids: int | str | Iterable[int | str]) -> list[Ack]:
-        """Refused."""
-        return self.delete(ids)
-
-    async def afeedback(
-        self, search: Results | str, *, clicked: Iterable[int | str] = (),
-        used: Iterable[int | str] = (), grade: float | None = None,
-    ) -> None:  # fmt: skip
-        """Refused."""
-        self.feedback(search, clicked=clicked, used=used, grade=grade)
-
-    async def astatus(self) -> dict[str, Any]:
-        """As `status`."""
-        return self.status()
-
-    async def acomparisons(
-        self, version: str | None = None, limit: int = 20
-    ) -> list[dict[str, Any]]:
-        """Refused."""
-        return self.comparisons(version, limit)
-
-    async def aclose(self) -> None:
-        """As `close`."""
-        await asyncio.to_thread(self.close)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reindex import __version__
-from reindex.diskspace import disk_full, is_disk_full
+from reindex.diskspace import disk_full, is_disk_full, sync_to_disk
 from reindex.errors import RegistryError
 from reindex.registry.file import now
 from reindex.registry.registry import Registry
@@ -177,14 +177,3 @@ def _copy(registry: Registry, part: Path) -> None:
             "INSERT INTO _backup VALUES (1, ?, ?, ?, ?)",
             (taken_at, __version__, socket.gethostname(), str(registry.path)),
         )
-
-
-def sync_to_disk(path: Path) -> None:
-    """Return once a file, or the names in a folder, would survive a power cut."""
-    if path.is_dir() and os.name != "posix":
-        return
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from reindex.diskspace import disk_full, is_disk_full
+from reindex.diskspace import disk_full, is_disk_full, sync_to_disk
 from reindex.errors import RegistryError, RegistryTooNew
-from reindex.registry.backups import examine, reading, sync_to_disk
+from reindex.registry.backups import examine, reading
 from reindex.registry.file import now
 from reindex.registry.registry import Registry
 from reindex.registry.replacing import (

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from typing import Literal
 
-from reindex.errors import CollectionNotFound
+from reindex.encoder import truncate
+from reindex.errors import CollectionNotFound, RequestRefused
 from reindex.protocols import Encoder
+from reindex.records import Vector
 from reindex.stages.searching import open_retriever
 from reindex.workspace import Workspace
 
@@ -46,3 +50,19 @@ class Encoders:
             if name not in self._encoders:
                 self._encoders[name] = self._workspace.encoder(version)
             return self._encoders[name]
+
+
+def vectors_of(
+    texts: Sequence[str], version: str, encoder: Encoder, kind: Literal["query", "document"],
+    dimensions: int | None,
+) -> Vector:  # fmt: skip
+    """Unit vectors ``(n, d)`` of texts; ``dimensions``: so many first ones, renormalised.
+
+    Raises:
+        RequestRefused: ``version`` has fewer dimensions.
+    """
+    if dimensions is not None and dimensions > encoder.dim:
+        raise RequestRefused(f"dimensions = {dimensions}, but {version} has {encoder.dim}.")
+    encode = encoder.encode_queries if kind == "query" else encoder.encode_documents
+    vectors = encode(list(texts))
+    return truncate(vectors, dimensions) if dimensions else vectors

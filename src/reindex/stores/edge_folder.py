@@ -123,14 +123,3 @@ def lock_exclusively(descriptor: int) -> None:
     except ImportError:  # not POSIX: create and drop from one process at a time
         return
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename within ``folder`` survive a power cut."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

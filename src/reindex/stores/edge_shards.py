@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reindex.diskspace import disk_full, is_disk_full
+from reindex.diskspace import disk_full, is_disk_full, sync_to_disk
 from reindex.errors import CollectionExists, CollectionNotFound, StoreBusy, StoreError
 from reindex.protocols import Catalog
 from reindex.records import CollectionSpec
@@ -36,7 +36,6 @@ from reindex.stores.edge_folder import (
     lock_exclusively,
     make,
     read_shape,
-    sync_folder,
 )
 from reindex.stores.layout import Shape
 
@@ -123,7 +122,7 @@ class Shards:
             self._catalog.forget_collection(spec.name)
             self._catalog.merge_collection_metadata(spec.name, spec.metadata)
             fresh.rename(self._root / spec.name)
-            sync_folder(self._root)
+            sync_to_disk(self._root)
 
     def remove(self, name: str) -> None:
         """Delete the folder and forget its metadata; to be called within `changing`.
