@@ -361,7 +361,10 @@ class Copied:
 
 
 Condition = Mapping[str, Any]
-"""field -> value (equal), list (any of) or {"gt"|"gte"|"lt"|"lte": number}; all must hold."""
+"""field -> value (equal), list (any of), {"gt"|"gte"|"lt"|"lte": number} or {"empty": bool} (not
+there, null or an empty list); all must hold. Beside fields: ``"$or"`` and ``"$and"`` -> list of
+conditions, ``"$not"`` -> a condition. A negation holds for documents without the field, too.
+"""
 
 
 @dataclass(frozen=True, slots=True)

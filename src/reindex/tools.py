@@ -45,7 +45,8 @@ def make_tools(connection: Connection) -> MCPServer[Any]:
             dict[str, Any] | None,
             Field(
                 description="Conditions on the payload, all of which must hold: field -> value, "
-                'list of values (any of), or {"gte": number}. metadata.year is year in metadata.'
+                'list of values (any of), {"gte": number} or {"empty": bool}; "$or" -> list of '
+                'conditions, "$not" -> a condition. metadata.year is year in metadata.'
             ),
         ] = None,
         max_characters: Annotated[

@@ -190,6 +190,9 @@ class TestEveryWay:
         assert len(way.find({"_id": [f"d{n}" for n in range(40)]}, 4)) == 4
         way.upsert([Document(n, f"number {n}", {"kind": "number"}) for n in range(9)])
         assert sorted(way.find({"kind": "number"})) == list(range(9))
+        either = {"$or": ({"_id": {"d3", "d5"}}, {"kind": "number", "$not": {"kind": ("x", "y")}})}
+        assert set(way.find(either)) == {"d3", "d5", *range(9)}
+        assert set(way.find({"$not": {"_id": {"empty": False}}})) == set(range(9))
         for wrong in ({}, {"a": None}):
             with pytest.raises((errors.FilterRefused, errors.RequestRefused)):
                 way.find(wrong)

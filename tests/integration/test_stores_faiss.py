@@ -270,6 +270,8 @@ class TestMistakes:
         assert found(**{"a.b": 1}) == {2}
         assert found(n={"gt": 2**39}) == {3}
         assert found(n=2**40) == {3}
+        assert found(**{"$not": {"tags": "a"}}) == {2}
+        assert found(**{"$or": [{"n": n} for n in (*range(4000), 2**40)]}) == {3}
 
 
 def test_building_flipping_and_searching(tmp_path: Path) -> None:

@@ -95,6 +95,28 @@ class TestSearching:
             {"must": [{"key": "metadata.year", "range": {"gte": 2020}},
                       {"key": "metadata.year", "range": {"lt": 2030}},
                       {"key": "metadata.topic", "match": {"value": "arrays"}}]},
+            {"metadata.year": {"gte": 2020}, "$not": {"metadata.topic": TOPICS[1]}},
+            models.Filter(
+                must_not=[
+                    models.IsEmptyCondition(is_empty=models.PayloadField(key="metadata.topic")),
+                    models.FieldCondition(
+                        key="metadata.topic", match=models.MatchValue(value=TOPICS[1])),
+                ]
+            ),
+            models.Filter(
+                should=[
+                    models.FieldCondition(key="metadata.year", range=models.Range(lt=2021)),
+                    models.Filter(
+                        must=[models.FieldCondition(
+                            key="metadata.topic", match=models.MatchValue(value="arrays"))],
+                        must_not=models.FieldCondition(
+                            key="metadata.year", match=models.MatchAny(any=[2020, 2021])),
+                    ),
+                ],
+            ),
+            models.Filter(must=[models.FieldCondition(
+                key="metadata.topic", match=match) for match in (
+                    models.MatchValue(value="arrays"), models.MatchAny(any=["arrays", "none"]))]),
         ],
     )  # fmt: skip
     def test_filters(self, store: ReindexVectorStore, topics: list[str], filter: Any) -> None:
@@ -105,17 +127,13 @@ class TestSearching:
     @pytest.mark.parametrize(
         ("filter", "named"),
         [
-            (models.Filter(must_not=[models.IsEmptyCondition(
-                is_empty=models.PayloadField(key="a"))]), "must_not"),
             (models.Filter(must=[models.HasIdCondition(has_id=[1])]), "has_id"),
             (models.Filter(must=[models.FieldCondition(
                 key="a", match=models.MatchText(text="b"))]), "text"),
-            (models.Filter(should=[
-                models.FieldCondition(key=key, match=models.MatchValue(value=1)) for key in "ab"
-            ]), "should"),
-            (models.Filter(must=[
-                models.FieldCondition(key="a", match=models.MatchValue(value=n)) for n in (1, 2)
-            ]), "Two conditions"),
+            (models.Filter(must_not=[models.FieldCondition(
+                key="a", match=models.MatchExcept(**{"except": ["b"]}))]), "except"),
+            (models.Filter(must_not=[models.Filter(must=[])]), "cannot be translated"),
+            (models.Filter(min_should=models.MinShould(conditions=[], min_count=1)), "min_should"),
             (models.Filter(must=[models.FieldCondition(key="a", range=models.DatetimeRange(
                 gte=datetime.datetime(2020, 1, 1)))]), "numbers"),
             ("metadata.topic", "mapping"),

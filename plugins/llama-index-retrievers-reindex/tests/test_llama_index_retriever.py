@@ -46,6 +46,11 @@ def store(connection: Connection, *nodes: TextNode) -> None:
     )  # fmt: skip
 
 
+def of_filters(operator: str, values: list[Any], condition: str = "and") -> MetadataFilters:
+    filters = [{"key": "doc_id", "operator": operator, "value": value} for value in values]
+    return MetadataFilters.model_validate({"filters": filters, "condition": condition})
+
+
 class TestRetrieving:
     def test_nodes_with_scores_and_the_version(self, target: Any, plug: Plugged) -> None:
         retriever = ReindexRetriever(target, similarity_top_k=3)
@@ -82,9 +87,12 @@ class TestRetrieving:
         assert [item.node_id for item in run(retriever.aretrieve("a"))] == ["d7"]
         retriever.filters = None
         assert len(retriever.retrieve("a")) == 9
-        cannot = MetadataFilters.model_validate(
-            {"filters": [{"key": "a", "operator": "!=", "value": 1}]}
-        )
+        retriever.filters = of_filters("!=", ["d7"], condition="not")
+        assert [item.node_id for item in retriever.retrieve("a")] == ["d7"]
+        retriever.filters = of_filters("!=", ["d7", "d8", "d9"])
+        rest = {f"d{n}" for n in range(len(TEXTS))} - {"d7", "d8", "d9"}
+        assert {item.node_id for item in retriever.retrieve("a")} == rest
+        cannot = of_filters("text_match", ["d7"])
         with pytest.raises(FilterRefused):
             retriever.filters = cannot
         with pytest.raises(FilterRefused):

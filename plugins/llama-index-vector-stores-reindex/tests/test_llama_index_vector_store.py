@@ -181,6 +181,18 @@ class TestStore:
         }  # fmt: skip
         both = asked("x", 9, filters=equals("number", 1), doc_ids=["book"])
         assert store.query(both).ids == ["book-1"]
+        either = MetadataFilters.model_validate(
+            {
+                "filters": [
+                    {"key": "number", "operator": "<", "value": 1},
+                    {"key": "topic", "operator": "nin", "value": ["topic 0"]},
+                ],
+                "condition": "or",
+            }
+        )
+        assert set(store.query(asked("x", 9, filters=either, doc_ids=["book"])).ids or []) == {
+            "book-0", "book-1",
+        }  # fmt: skip
 
     def test_more_nodes_than_are_deleted_at_once(
         self, store: ReindexVectorStore, monkeypatch: pytest.MonkeyPatch
@@ -232,8 +244,8 @@ class TestStore:
             (asked("x", node_ids=["a"]), RequestRefused, "node ids"),
             (
                 asked("x", filters=MetadataFilters(filters=[
-                    MetadataFilter(key="a", operator=FilterOperator.NE, value=1)])),
-                FilterRefused, "'a' !=",
+                    MetadataFilter(key="a", operator=FilterOperator.TEXT_MATCH, value="b")])),
+                FilterRefused, "'a' text_match",
             ),
         ],
     )  # fmt: skip

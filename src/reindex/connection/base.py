@@ -247,10 +247,12 @@ def check_queries(queries: Sequence[str], k: int) -> None:
 
 def plain_where(where: Condition | None) -> Mapping[str, Any] | None:
     """A condition with lists where it has tuples or sets."""
-    if where is None:
-        return None
-    several = (tuple, set, frozenset)
-    return {
-        field: list(value) if isinstance(value, several) else value
-        for field, value in where.items()
-    }
+    return None if where is None else {field: _plain(value) for field, value in where.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return plain_where(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return value

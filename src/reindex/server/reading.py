@@ -22,7 +22,7 @@ class GetRequest(BaseModel):
 
 
 class FindRequest(BaseModel):
-    """Which documents to look for."""
+    """Which documents to look for: ``where`` as in a search."""
 
     where: Annotated[dict[str, Any], Field(min_length=1)]
     limit: Annotated[int, Field(ge=1, le=10_000)] = 1000

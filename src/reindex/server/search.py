@@ -25,7 +25,8 @@ class How(BaseModel):
     where: Where | None = Field(
         None,
         description="Conditions on the payload, all of which must hold: field -> value, list of "
-        'values, or {"gte": number}.',
+        'values, {"gte": number} or {"empty": bool}; "$or" and "$and" -> list of conditions, '
+        '"$not" -> a condition.',
     )
     exact: bool = Field(False, description="Scan everything instead of searching the graph.")
     version: str | None = Field(None, description="Search this version instead of what is live.")

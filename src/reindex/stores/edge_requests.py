@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reindex.records import PREFIX_VECTOR, STAMP_KEY, Payload, Point, PointId, SearchPlan, Vector
-from reindex.stores.filters import AnyOf, Between, Clause, Equal, OneOf, clauses
+from reindex.stores.filters import (
+    AllOf,
+    AnyOf,
+    Between,
+    Clause,
+    Empty,
+    Equal,
+    FieldClause,
+    Not,
+    OneOf,
+    clauses,
+)
 from reindex.stores.layout import (
     BUILD_FIELD,
     FULL_VECTOR,
@@ -123,7 +134,21 @@ def _unchanged(seen: Seen) -> list[Any]:
 
 
 def _condition(clause: Clause) -> Any:
-    from qdrant_edge import FieldCondition, Filter, MatchAny, MatchValue, RangeFloat
+    from qdrant_edge import Filter
+
+    match clause:
+        case AnyOf(several):
+            return Filter(should=[_condition(one) for one in several])
+        case AllOf(several):
+            return Filter(must=[_condition(one) for one in several])
+        case Not(one):
+            return Filter(must_not=[_condition(one)])
+        case _:
+            return _of_field(clause)
+
+
+def _of_field(clause: FieldClause) -> Any:
+    from qdrant_edge import FieldCondition, IsEmptyCondition, MatchAny, MatchValue, RangeFloat
 
     match clause:
         case Equal(key, value):
@@ -134,5 +159,5 @@ def _condition(clause: Clause) -> Any:
             return FieldCondition(key, range=RangeFloat(**bounds))
         case OneOf(key, values):
             return FieldCondition(key, match=MatchAny(values))
-        case AnyOf(several):
-            return Filter(should=[_condition(one) for one in several])
+        case Empty(key):
+            return IsEmptyCondition(key)

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from reindex.errors import StoreError
+from reindex.errors import FilterRefused
 from reindex.records import Condition
-from reindex.stores.filters import AnyOf, Between, Clause, Equal, OneOf, clauses
+from reindex.stores.filters import (
+    AllOf,
+    AnyOf,
+    Between,
+    Clause,
+    Empty,
+    Equal,
+    Not,
+    OneOf,
+    clauses,
+)
 
 _STEP = re.compile(r'"(?P<quoted>[^"]+)"|(?P<plain>[^."\[\]]+)')
 _TYPES = {str: "'text'", int: "'integer'"}
@@ -23,23 +34,39 @@ def compile_filter(name: str, where: Condition) -> Sql:
     As in Qdrant, a clause holds for a list where it holds for one of its elements.
 
     Raises:
-        StoreError: a value that no store can compile, or a key that is no path.
+        FilterRefused: a value that no store can compile, or a key that is no path here.
     """
     return _joined(" AND ", [_sql(name, clause) for clause in clauses(where)])
 
 
-def _joined(word: str, parts: list[Sql]) -> Sql:
-    sql = word.join(sql for sql, _ in parts)
-    return f"({sql})", [value for _, given in parts for value in given]
+def _joined(word: str, parts: Sequence[Sql]) -> Sql:
+    """Halves of halves: SQLite takes no expression that is deeper than 1,000."""
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    (one, its), (other, others) = _joined(word, parts[:half]), _joined(word, parts[half:])
+    return f"({one}{word}{other})", [*its, *others]
 
 
 def _sql(name: str, clause: Clause) -> Sql:
     match clause:
         case AnyOf(several):
-            parts = [_sql(name, one) for one in several]
-            return f"({' OR '.join(sql for sql, _ in parts)})", [
-                v for _, many in parts for v in many
-            ]
+            return _joined(" OR ", [_sql(name, one) for one in several])
+        case AllOf(several):
+            return _joined(" AND ", [_sql(name, one) for one in several])
+        case Not(one):
+            sql, given = _sql(name, one)
+            return f"NOT coalesce({sql}, 0)", given
+        case Empty(key):
+            path = _path(name, key)
+            empty = "coalesce(json_type(payload, ?), 'null') = 'null' OR payload -> ? = '[]'"
+            return f"({empty})", [path, path]
+        case _:
+            return _of_values(name, clause)
+
+
+def _of_values(name: str, clause: Equal | OneOf | Between) -> Sql:
+    match clause:
         case Equal(key, bool() as value):
             return _exists(name, key, f"type = '{json.dumps(value)}'", [])
         case Equal(key, value):
@@ -79,7 +106,7 @@ def _path(name: str, key: str) -> str:
         if not rest.startswith("."):
             break
         rest = rest[1:]
-    raise StoreError(
-        f"collection {name!r}: the filter's field {key!r} is no JSON path; expected names "
-        'joined by dots, such as meta.year, a name with a dot in quotes: "a.b".'
+    raise FilterRefused(
+        f"collection {name!r}: the filter's field {key!r} is no JSON path that this store takes: "
+        'names joined by dots, such as meta.year, a name with a dot in quotes: "a.b".'
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,33 +39,108 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True)
+class Empty:
+    """The field is not there, or holds null or an empty list."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnyOf:
-    """One of the clauses holds (values of mixed types)."""
+    """One of the clauses holds."""
 
-    clauses: tuple[Equal | Between, ...]
+    clauses: tuple[Clause, ...]
 
 
-Clause = Equal | OneOf | Between | AnyOf
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """All of the clauses hold."""
+
+    clauses: tuple[Clause, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The clause does not hold; for a field that is not there, too."""
+
+    clause: Clause
+
+
+FieldClause = Equal | OneOf | Between | Empty
+Clause = FieldClause | AnyOf | AllOf | Not
+
+DEEPEST = 16
+"""Conditions within conditions: more than anybody writes, few enough for every engine."""
+
+
+_STEP = r'(?:"[^"]+"|[\w-]+)(?:\[\d*\])*'
+_PATH = re.compile(rf"{_STEP}(?:\.{_STEP})*")
 
 
 def clauses(where: Condition) -> list[Clause]:
     """All of these must hold.
 
     Keys are Qdrant's JSON paths: ``meta.year`` is ``year`` within ``meta``; a key that itself has
-    a dot is quoted (``"a.b"``).
+    a dot, or begins with ``$``, is quoted (``"a.b"``).
 
     Raises:
         FilterRefused: an operator or a value that no store can compile; names the allowed ones.
     """
-    return [_clause(key, wanted) for key, wanted in where.items()]
+    return _clauses(where, 1)
+
+
+def _clauses(where: Any, depth: int) -> list[Clause]:
+    if not isinstance(where, Mapping) or (depth > 1 and not where):
+        raise FilterRefused(
+            f"filter: cannot use {where!r} as a condition. Expected a mapping: field -> value."
+        )
+    if depth > DEEPEST:
+        raise FilterRefused(f"filter: more than {DEEPEST} conditions lie within each other.")
+    return [
+        _joined(key, wanted, depth) if key.startswith("$") else _clause(_path(key), wanted)
+        for key, wanted in where.items()
+    ]
+
+
+def _path(key: str) -> str:
+    if _PATH.fullmatch(key):
+        return key
+    raise FilterRefused(
+        f"filter: the field {key!r} is no JSON path. Expected names of letters, digits, _ and - "
+        'joined by dots, such as meta.year; any other name in quotes: "a b".'
+    )
+
+
+def _joined(word: str, wanted: Any, depth: int) -> Clause:
+    if word == "$not":
+        return Not(_whole(wanted, depth))
+    if word not in ("$or", "$and") or not isinstance(wanted, list | tuple) or not wanted:
+        raise FilterRefused(
+            f"filter: cannot use {word!r} with {wanted!r}. Expected $or or $and with a list of "
+            'conditions, or $not with one; a field of such a name in quotes: "$or".'
+        )
+    several = tuple(_whole(one, depth) for one in wanted)
+    return AnyOf(several) if word == "$or" else AllOf(several)
+
+
+def _whole(where: Any, depth: int) -> Clause:
+    """A condition within another, as one clause."""
+    found = _clauses(where, depth + 1)
+    return found[0] if len(found) == 1 else AllOf(tuple(found))
 
 
 def _clause(key: str, wanted: Any) -> Clause:
     if isinstance(wanted, Mapping):
-        return _between(key, wanted)
+        return _empty(key, wanted) if "empty" in wanted else _between(key, wanted)
     if isinstance(wanted, list | tuple | set | frozenset):
         return _any_of(key, list(wanted))
     return _equal(key, wanted)
+
+
+def _empty(key: str, wanted: Mapping[str, Any]) -> Empty | Not:
+    if len(wanted) > 1 or not isinstance(wanted["empty"], bool):
+        raise _refused(key, dict(wanted))
+    return Empty(key) if wanted["empty"] else Not(Empty(key))
 
 
 def _equal(key: str, value: Any) -> Equal | Between:
@@ -91,5 +167,6 @@ def _between(key: str, wanted: Mapping[str, Any]) -> Between:
 def _refused(key: str, value: Any) -> FilterRefused:
     return FilterRefused(
         f"filter on {key!r}: cannot use {value!r}. Expected a string, number or boolean (equal), "
-        f"a list of them (any of), or a number under {', '.join(RANGE_OPERATORS)} (range)."
+        f"a list of them (any of), a number under {', '.join(RANGE_OPERATORS)} (range), or "
+        '{"empty": true}.'
     )

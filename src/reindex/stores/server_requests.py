@@ -7,7 +7,18 @@ from typing import Any
 
 from reindex.errors import StoreError
 from reindex.records import PREFIX_VECTOR, STAMP_KEY, Condition, PointId, PointSlice
-from reindex.stores.filters import AnyOf, Between, Clause, Equal, OneOf, clauses
+from reindex.stores.filters import (
+    AllOf,
+    AnyOf,
+    Between,
+    Clause,
+    Empty,
+    Equal,
+    FieldClause,
+    Not,
+    OneOf,
+    clauses,
+)
 from reindex.stores.layout import (
     BUILD_FIELD,
     FULL_VECTOR,
@@ -101,14 +112,26 @@ def where(condition: Condition) -> Json:
 
 def _condition(clause: Clause) -> Json:
     match clause:
+        case AnyOf(several):
+            return {"should": [_condition(one) for one in several]}
+        case AllOf(several):
+            return {"must": [_condition(one) for one in several]}
+        case Not(one):
+            return {"must_not": [_condition(one)]}
+        case _:
+            return _of_field(clause)
+
+
+def _of_field(clause: FieldClause) -> Json:
+    match clause:
         case Equal(key, value):
             return _match(key, {"value": value})
         case OneOf(key, values):
             return _match(key, {"any": list(values)})
         case Between(key, bounds):
             return {"key": key, "range": dict(bounds)}
-        case AnyOf(several):
-            return {"should": [_condition(one) for one in several]}
+        case Empty(key):
+            return {"is_empty": {"key": key}}
 
 
 def _match(key: str, wanted: Json) -> Json:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reindex.errors import StoreError
-from reindex.records import Layout, PointId, SearchPlan, Vector
+from reindex.errors import FilterRefused, StoreError
+from reindex.records import Layout, Payload, PointId, SearchPlan, Vector
 from reindex.testing.points import (
     PREFIX_DIM,
     assert_near,
@@ -71,16 +71,23 @@ class Scroll:
         assert list(world.store.scroll(world.made())) == []
 
 
+def _payload(i: int) -> Payload:
+    """``maybe`` is not there, null, an empty list or a text, in turns."""
+    maybe: Payload = ({}, {"maybe": None}, {"maybe": []}, {"maybe": "x"})[i % 4]
+    return {"n": i, "kind": "abc"[i % 3], "meta": {"half": i % 2 == 0}, **maybe}
+
+
 def _stock(world: World, layout: Layout) -> str:
     name = world.made(layout, layout=layout)
     world.store.insert(
         name,
-        [
-            point(i, row, {"n": i, "kind": "abc"[i % 3], "meta": {"half": i % 2 == 0}})
-            for i, row in enumerate(unit_vectors(COUNT))
-        ],
+        [point(i, row, _payload(i)) for i, row in enumerate(unit_vectors(COUNT))],
     )
     return name
+
+
+def _negated(times: int) -> dict[str, Any]:
+    return {"$not": _negated(times - 1)} if times else {"n": 1}
 
 
 class Search:
@@ -173,6 +180,21 @@ class Search:
             ({"n": {"gt": 190.5}}, lambda i: i > 190),
             ({"kind": "c", "n": {"lte": 50}}, lambda i: i % 3 == 2 and i <= 50),
             ({"nothing": "x"}, lambda _: False),
+            ({"$not": {"kind": "a"}}, lambda i: i % 3 != 0),
+            ({"$not": {"nothing": "x"}, "n": {"lt": 9}}, lambda i: i < 9),
+            ({"$not": {"kind": "a", "n": {"gte": 9}}}, lambda i: i % 3 != 0 or i < 9),
+            ({"$or": [{"kind": "a"}, {"n": {"lt": 9}}]}, lambda i: i % 3 == 0 or i < 9),
+            (
+                {"kind": ["a", "b"], "$not": {"$or": [{"meta.half": True}, {"n": {"gt": 50}}]}},
+                lambda i: i % 3 < 2 and i % 2 == 1 and i <= 50,
+            ),
+            (
+                {"$and": [{"$or": [{"n": 1}, {"n": 2}]}, {"$or": [{"n": 2}, {"n": 3}]}]},
+                lambda i: i == 2,
+            ),
+            ({"maybe": {"empty": True}}, lambda i: i % 4 != 3),
+            ({"maybe": {"empty": False}}, lambda i: i % 4 == 3),
+            ({"$not": {"maybe": "x"}}, lambda i: i % 4 != 3),
         ],
     )
     def test_filters(
@@ -192,13 +214,35 @@ class Search:
             assert len(world.store.search(name, query, plan)) == 10
 
     @pytest.mark.parametrize(
-        "where", [{"n": {"near": 3}}, {"n": {}}, {"n": {"gt": "x"}}, {"n": None}, {"n": [None]}]
-    )
+        "where",
+        [
+            {"n": {"near": 3}}, {"n": {}}, {"n": {"gt": "x"}}, {"n": None}, {"n": [None]},
+            {"n": {"empty": 1}}, {"n": {"empty": True, "gt": 1}},
+            {"$not": {"n": None}}, {"$or": [{"n": 1}, {"n": {}}]},
+        ],
+    )  # fmt: skip
     def test_a_wrong_filter_names_the_right_ones(
         self, stocked: tuple[World, str], where: Any
     ) -> None:
         world, name = stocked
         with pytest.raises(StoreError, match="gt, gte, lt, lte"):
+            world.store.search(name, unit_vectors(1)[0], SearchPlan(where=where))
+
+    @pytest.mark.parametrize(
+        ("where", "told"),
+        [
+            ({"$or": []}, "list of conditions"), ({"$or": {"n": 1}}, "list of conditions"),
+            ({"$and": [{}]}, "field -> value"), ({"$not": {}}, "field -> value"),
+            ({"$nor": [{"n": 1}]}, "nor"), ({"a..b": 1}, "no JSON path"),
+            ({"$not": {"a b": 1}}, "in quotes"),
+            (_negated(99), "more than"),
+        ],
+    )  # fmt: skip
+    def test_a_wrong_combination_is_told(
+        self, stocked: tuple[World, str], where: Any, told: str
+    ) -> None:
+        world, name = stocked
+        with pytest.raises(FilterRefused, match=told):
             world.store.search(name, unit_vectors(1)[0], SearchPlan(where=where))
 
     @pytest.mark.parametrize(

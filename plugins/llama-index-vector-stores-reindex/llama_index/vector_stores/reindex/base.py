@@ -19,10 +19,11 @@ from llama_index.core.vector_stores.types import (
 )
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
-from llama_index.retrievers.reindex.filters import Where, joined, where_of
+from llama_index.retrievers.reindex.filters import where_of
 from llama_index.retrievers.reindex.nodes import node_of, scored_nodes, unmarked
 from llama_index.vector_stores.reindex.embedding import EmbeddedByReindex
 from reindex.connection import Connection, connect
+from reindex.connection.filters import Where, all_of
 from reindex.errors import AccessDenied, RequestRefused
 from reindex.project import Project
 from reindex.records import Document
@@ -311,7 +312,7 @@ def _asked(query: VectorStoreQuery) -> tuple[str, Where | None]:
             "vector says nothing of the model that made it."
         )
     of_documents = {DOCUMENT_ID_KEY: query.doc_ids} if query.doc_ids else None
-    return str(query.query_str), joined(where_of(query.filters), of_documents)
+    return str(query.query_str), all_of(where_of(query.filters), of_documents) or None
 
 
 def _which(node_ids: list[str] | None, filters: MetadataFilters | None) -> Where | None:
