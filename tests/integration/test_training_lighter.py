@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from reindex.config.training_losses import LoraSettings
 from reindex.errors import ConfigError
 from reindex.records import TrainingExample
 from tests.training_fixtures import dev_set, pairs, settings, tiny_base  # noqa: F401
 
 pytest.importorskip("sentence_transformers")
 
+import torch
+
+from reindex.training.adapters import attach
 from reindex.training.base import load_base
 from reindex.training.finetune import TrainResult, fine_tune
 from reindex.training.libraries import quiet
@@ -30,8 +34,6 @@ TEXTS = ["apple river and a much longer tail of words", "cloud horse", "metal do
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
     """A model this small gains nothing from threads."""
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -94,6 +96,18 @@ def test_dropout_is_set_for_the_steps_and_not_for_what_is_saved(
     done = run(tiny_base, tmp_path, pairs(), dropout=0.0)
     config = json.loads((done.checkpoint / "config.json").read_text("utf-8"))
     assert config["hidden_dropout_prob"] == 0.1
+
+
+def test_adapters_keep_a_dropout_of_their_own(tiny_base: str) -> None:  # noqa: F811
+    model = load_base(tiny_base, max_length=None)
+    attach(model, LoraSettings(rank=4, dropout=0.1))
+    set_dropout(model, 0.0)
+    rates = {
+        (".lora_" in place, module.p)
+        for place, module in model.named_modules()
+        if isinstance(module, torch.nn.Dropout)
+    }
+    assert rates == {(False, 0.0), (True, 0.1)}
 
 
 def test_weights_of_dimensions_move_what_is_learned(tiny_base: str, tmp_path: Path) -> None:  # noqa: F811

@@ -275,6 +275,31 @@ def test_a_fixed_average_is_the_mean_of_the_weights(
     assert told["general_after"] == pytest.approx(sts.figures(model), abs=1e-6)
 
 
+def test_a_later_round_is_averaged_with_the_base_of_all_rounds(base: str, tmp_path: Path) -> None:
+    """Not with the model that it began with, or forgetting would add up unseen."""
+    start, sts = str(tmp_path / "start"), {"sts": rows_of("scored")}
+    other = load_base(base, max_length=None)
+    with torch.no_grad():
+        next(other.parameters()).mul_(1.5)
+    other.save_pretrained(start)
+    asked = {"epochs": 0.4, "dropout": 0.0}
+    tuned = fine_tune(settings(**asked), pairs(), None, tmp_path / "tuned", base=start)
+    held = HeldOut(None, sts, original=base)
+    half = settings(**asked, averaging={"base_weight": 0.5})
+    mixed = fine_tune(half, pairs(), held, tmp_path / "mixed", base=start)
+    states = [
+        load_base(str(place), max_length=None).state_dict()
+        for place in (base, tuned.checkpoint, mixed.checkpoint)
+    ]
+    for name, item in states[2].items():
+        expected = (states[0][name].float() + states[1][name].float()) / 2
+        torch.testing.assert_close(item.float(), expected)
+    expected = measure_of(sts["sts"], name="sts", batch_size=32).figures(
+        load_base(base, max_length=None)
+    )
+    assert mixed.averaging["general_before"] == pytest.approx(expected, abs=1e-6)
+
+
 def reversed_scores() -> Any:
     """A general set that every step of the training forgets."""
     data = rows_of("scored")

@@ -19,6 +19,7 @@ from reindex.config import load_settings
 from reindex.errors import ConfigError
 from reindex.project import Project
 from reindex.registry.trials import Study, Trial
+from reindex.training.devset import METRICS
 from tests.advice_fixtures import task_project, write_task
 from tests.training_fixtures import tiny_base  # noqa: F401
 
@@ -178,6 +179,22 @@ def test_a_trial_that_diverges_is_recorded_and_the_others_go_on(
         assert [trial.state for trial in found.trials] == ["complete", "failed"]
         assert "diverged" in found.trials[1].why
         assert found.best.number == 0
+
+
+def test_the_best_trial_is_averaged_and_measured_for_forgetting(
+    tiny_base: str,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """What a trial left is taken over as it is, general sets included."""
+    averaging = {"base_weight": 0.25, "general": ["data"]}
+    with project(
+        tmp_path, tiny_base, trials={"epochs": []},
+        train={"averaging": averaging, "epochs": 1, "evaluations": 1},
+    ) as opened:  # fmt: skip
+        found = opened.search_recipes(2)
+        assert {trial.state for trial in found.trials} == {"complete"}
+        told = found.trained.version.metrics["averaging"]
+        assert set(told["general_after"]) == {f"{name} (data)" for name in METRICS}
 
 
 def test_what_cannot_be_searched_is_said(tiny_base: str, tmp_path: Path) -> None:  # noqa: F811

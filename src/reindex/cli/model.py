@@ -32,6 +32,10 @@ TRAIN_OPTIONS = (
     click.option("--learning-rate", type=float, help="Peak learning rate."),
     click.option("--max-pairs", type=int, help="Use a random sample of this many pairs."),
     click.option("--loss", help="What is lowered; docs/losses.md has all. Unset: by the data."),
+    click.option(
+        "--teacher",
+        help="Scores queries with documents for margin-mse and kl: a Hub id, folder or version.",
+    ),
     click.option("--seed", type=int, help="Seed of everything random."),
     click.option(
         "--negatives",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from reindex.config.section import Section, Share
 from reindex.losses import known_loss
@@ -30,6 +30,12 @@ class LoraSettings(Section):
     quantize: bool = Field(
         False, description="QLoRA: the frozen weights in 4 bits (extra [qlora])."
     )
+
+    @model_validator(mode="after")
+    def _quantizes_beside_adapters(self) -> LoraSettings:
+        if self.quantize and not self.rank:
+            raise ValueError("quantize = true goes with adapters: set rank, for example 16")
+        return self
 
 
 class AveragingSettings(Section):

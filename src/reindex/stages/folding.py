@@ -24,6 +24,7 @@ from reindex.errors import ConfigError, DataError
 from reindex.records import TrainingExample, query_hash, text_hash
 from reindex.stages.bases import base_spec
 from reindex.stages.objectives import objectives_of
+from reindex.stages.recipe_checks import with_guide
 from reindex.stages.supervision import Job, supervised
 from reindex.stages.training import data_to_train_on, recipe_of
 from reindex.stages.training_data import TrainingData
@@ -146,7 +147,8 @@ class _Fold:
         run = self.folder / f"fold-{self.number}"
         rest = replace(given, sets=sets)
         objectives = objectives_of(workspace, settings, rest, job.progress)
-        result = fine_tune(settings, objectives, None, run, base=base, progress=job.progress)
+        asked = with_guide(workspace, settings)
+        result = fine_tune(asked, objectives, None, run, base=base, progress=job.progress)
         dev = self._dev()
         evaluator = make_evaluator(dev, batch_size=32)
 

@@ -49,7 +49,6 @@ def objectives_of(
 
     Raises:
         DataError: a loss does not take its data.
-        ConfigError: a teacher is named, and nothing learns from one.
         ModelError: the teacher cannot be had.
     """
     from reindex.training.objectives import Objective
@@ -91,11 +90,7 @@ def _taught(
 
     pupils = [item for item in objectives if _learns(item)]
     if not pupils:
-        raise ConfigError(
-            f"train.teacher names {settings.teacher}, and nothing learns from it: margin-mse and "
-            "kl compare a positive with hard negatives. Give rows with negatives, mine them "
-            "([train.negatives]), or leave the teacher out."
-        )
+        return list(objectives)
     cache = workspace.settings.home / "teacher-scores.db"
 
     def ask() -> tuple[str, list[list[TrainingExample]]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reindex.config import TrainSettings
 from reindex.stages.bases import base_spec
+from reindex.stages.recipe_checks import check_recipe
 from reindex.stages.training_data import training_data
 from reindex.workspace import Workspace
 
@@ -20,13 +21,14 @@ def plan_training(workspace: Workspace, settings: TrainSettings | None = None) -
 
     Raises:
         ConfigError: no pairs are configured, or their file is not there.
-        DataError: none can be used.
-        ModelError: the base cannot be had.
+        DataError: none can be used, or a loss does not take them.
+        ModelError: the base, a teacher or a guide cannot be had.
     """
     from reindex.training.needs import measure_needs
 
     settings = settings or workspace.settings.train
     given = training_data(workspace, settings, workspace)
+    check_recipe(workspace, settings, given)
     rows = [row for data in given.sets for row in data.rows]
     drawn = sum(
         len(data.rows) * table.weight for data, table in zip(given.sets, given.tables, strict=True)

@@ -19,6 +19,7 @@ from reindex.protocols import Encoder, Progress, no_progress
 from reindex.stages.mining import MinedData, mine_sets, mined_data
 from reindex.stages.mining_means import means_of
 from reindex.stages.objectives import objectives_of
+from reindex.stages.recipe_checks import with_guide
 from reindex.stages.training_data import TrainingData
 from reindex.workspace import Workspace
 
@@ -68,8 +69,9 @@ class Rounds:
         from reindex.training.ranks import from_leader
 
         rounds = self.settings.negatives.rounds if self.settings.negatives.sources else 1
+        settings = with_guide(self.workspace, self.settings)
         results: list[TrainResult] = []
-        minings = [first]
+        minings, about = [first], dataclasses.replace(held, original=base)
         for number in range(rounds):
             if results:
                 last = results[-1]
@@ -78,7 +80,7 @@ class Rounds:
             start = str(results[-1].checkpoint) if results else base
             objectives = objectives_of(self.workspace, self.settings, minings[-1].given, progress)
             results.append(
-                fine_tune(self.settings, objectives, held, place, base=start, progress=progress)
+                fine_tune(settings, objectives, about, place, base=start, progress=progress)
             )
         return _joined(results, minings) if self.settings.negatives.sources else results[0]
 
@@ -131,6 +133,7 @@ def _joined(results: Sequence[TrainResult], minings: Sequence[MinedData]) -> Tra
     """One result: the last model, what led to it, and the metrics of the base before it all."""
     first, last = results[0], results[-1]
     queries = {query for result in results for query in result.lineage["query_hashes"]}
+    made = next((result for result in reversed(results) if not result.best_is_base), first)
     told = [_told(result, mined) for result, mined in zip(results, minings, strict=True)]
     history = [
         {**entry, "round": float(number)} if len(results) > 1 else entry
@@ -140,6 +143,7 @@ def _joined(results: Sequence[TrainResult], minings: Sequence[MinedData]) -> Tra
     return dataclasses.replace(
         last,
         metrics_before=first.metrics_before,
+        averaging=made.averaging,
         steps=sum(result.steps for result in results),
         seconds=round(sum(result.seconds for result in results), 3),
         history=tuple(history),

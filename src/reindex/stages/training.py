@@ -16,6 +16,7 @@ from reindex.stages.leaking import sketches_of
 from reindex.stages.made_pairs import origins
 from reindex.stages.objectives import held_out_of
 from reindex.stages.reading import documents_of
+from reindex.stages.recipe_checks import check_recipe
 from reindex.stages.rounds import Rounds, drop_rounds
 from reindex.stages.supervision import supervised, version_lock
 from reindex.stages.training_data import TrainingData, training_data
@@ -109,9 +110,10 @@ def train(
     settings = with_prompts(settings, base)
     data = workspace if corpus is None else workspace.with_corpus(corpus)
     given = training_data(data, settings, workspace)
+    check_recipe(workspace, settings, given)
+    held = held_out_of(workspace, settings, dev_set(data, settings))
     held_out, rounds = given.held_out, Rounds(workspace, data, settings, given)
     first = rounds.first()
-    held = held_out_of(workspace, settings, dev_set(data, settings))
     recipe = recipe_of(settings, first.given)
     version = from_leader(lambda: _version_of(workspace, settings, recipe, again=again))
     if version.state != "created":
@@ -136,9 +138,10 @@ def data_to_train_on(
 
     Raises:
         ConfigError: no pairs are configured, or their file is not there.
-        DataError: none can be used.
+        DataError: none can be used, or a loss does not take them.
     """
     given = training_data(data, settings, workspace)
+    check_recipe(workspace, settings, given)
     return Rounds(workspace, data, settings, given).first().given
 
 

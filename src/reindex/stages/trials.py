@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from reindex.config import TrainSettings
 from reindex.config.training_negatives import NegativeSettings
-from reindex.errors import ConfigError, ModelError
+from reindex.errors import ConfigError, DataError, ModelError
 from reindex.evaluation.compare import judged_set_hash
 from reindex.registry.judged_uses import JudgedUses
 from reindex.registry.ledger import Version
 from reindex.registry.trials import Studies, Study, Trial
 from reindex.stages.bases import base_spec
-from reindex.stages.objectives import objectives_of
+from reindex.stages.objectives import held_out_of, objectives_of
+from reindex.stages.recipe_checks import with_guide
 from reindex.stages.supervision import Job, supervised
 from reindex.stages.training import (
     Trained,
@@ -32,7 +33,7 @@ from reindex.stages.training_data import TrainingData
 from reindex.workspace import Workspace
 
 if TYPE_CHECKING:
-    from reindex.training.devset import DevSet
+    from reindex.training.measures import HeldOut
     from reindex.training.objectives import Objective
     from reindex.training.recipes import Asked, Recipes
 
@@ -88,7 +89,7 @@ class _Search:
     settings: TrainSettings
     study: Study
     recipes: Recipes
-    dev: DevSet
+    held: HeldOut
     base: str
     given: dict[NegativeSettings, TrainingData]
 
@@ -137,7 +138,8 @@ class _Search:
             examples=sum(len(data.rows) for data in given.sets),
             before={},
         )
-        return cls(workspace, settings, study, recipes, dev, base, {settings.negatives: given})
+        held = held_out_of(workspace, settings, dev)
+        return cls(workspace, settings, study, recipes, held, base, {settings.negatives: given})
 
     @property
     def _studies(self) -> Studies:
@@ -188,13 +190,14 @@ class _Search:
         settings = self._variant(trial.params)
         try:
             result = fine_tune(
-                settings, self._objectives(settings, job), self.dev, folder,
+                with_guide(self.workspace, settings), self._objectives(settings, job),
+                self.held, folder,
                 base=self.base, progress=job.progress, on_evaluation=seen,
             )  # fmt: skip
         except _Hopeless:
             seconds = _seconds(folder)
             self._studies.close(study, number, "pruned", seconds=seconds, why="below the median")
-        except ModelError as error:
+        except (ModelError, DataError, ConfigError) as error:
             self._studies.close(study, number, "failed", seconds=_seconds(folder), why=str(error))
         else:
             self._studies.measured_base(study, result.metrics_before)

@@ -96,4 +96,4 @@ def fine_tune(
         keep_freed_memory()
     session = Session(settings, run, lineage, progress, on_evaluation)
     trainer = session.train(model, tasks, batches, held.dev)
-    return from_leader(lambda: session.finish(trainer, base, held.general))
+    return from_leader(lambda: session.finish(trainer, base, held))

@@ -40,10 +40,13 @@ def check_length(training: int | None, serving: int) -> None:
 
 
 def set_dropout(model: Any, rate: float) -> None:
-    """Drop this share in every layer; what is saved of the model keeps its own rates."""
+    """Drop this share in every layer; what is saved of the model keeps its own rates.
+
+    So do adapters, which have a rate of their own (``train.lora.dropout``).
+    """
     layer = load("torch").nn.Dropout
-    for module in model.modules():
-        if isinstance(module, layer):
+    for place, module in model.named_modules():
+        if isinstance(module, layer) and ".lora_dropout." not in place:
             module.p = rate
         for name in _RATES:
             if isinstance(getattr(module, name, None), float):

@@ -26,10 +26,13 @@ class HeldOut:
     Attributes:
         dev: judged queries; they choose the checkpoint.
         general: by name, judged queries or scored pairs that tell what the base forgets.
+        original: the base that is averaged with and may be forgotten, where the training begins
+            with what an earlier round made of it. None: the training's base.
     """
 
     dev: DevSet | None = None
     general: Mapping[str, DevSet | TrainingSet] = field(default_factory=dict)
+    original: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from reindex.training.libraries import load, quiet
 from reindex.training.lighter import cut_at, set_dropout
 from reindex.training.lineage import weights_hash
 from reindex.training.losses import Needs, is_cached, make_loss
-from reindex.training.measures import Measures, measure_of, retrieval
+from reindex.training.measures import HeldOut, Measures, measure_of, retrieval
 from reindex.training.objectives import Task
 from reindex.training.passes import Passes, passes_of
 from reindex.training.ranks import from_leader, leads, processes
@@ -190,9 +190,7 @@ class Session:
             self.progress("evaluate", 0, None)
             self.run.note(before=self._measures.figures(model, untrained=True))
 
-    def finish(
-        self, trainer: Any, base: str, general: Mapping[str, DevSet | TrainingSet]
-    ) -> TrainResult:
+    def finish(self, trainer: Any, base: str, held: HeldOut) -> TrainResult:
         """Save the best model, then write the result down, then drop the checkpoints."""
         before = self.run.notes.get("before", {})
         history = self._history(trainer.state.log_history)
@@ -200,9 +198,7 @@ class Session:
                    default={})  # fmt: skip
         best_is_base = bool(before) and self._score(before) >= self._score(best)
         model = self._load(base) if best_is_base else self._trained(base, self._checkpoint(best))
-        averaged = (
-            self._kept(model, general) if best_is_base else self._average(model, base, general)
-        )
+        averaged = self._averaged(model, base, held, best_is_base=best_is_base)
         save_checkpoint(model, self.run.model)
         after = {name: best[name] for name in self._measures.names if name in best}
         if averaged is not None and averaged.chosen.dev and not best_is_base:
@@ -231,6 +227,16 @@ class Session:
         if not self.settings.lora.rank:
             return self._load(str(checkpoint))
         return adapters.merged(self._load(base), self.settings.lora, checkpoint)
+
+    def _averaged(
+        self, model: Any, base: str, held: HeldOut, *, best_is_base: bool
+    ) -> Averaged | None:
+        original = held.original or base
+        if not best_is_base:
+            return self._average(model, original, held.general)
+        if original != base:  # an earlier round's model, which was averaged and measured then
+            return None
+        return self._kept(model, held.general)
 
     def _average(
         self, model: Any, base: str, general: Mapping[str, DevSet | TrainingSet]

@@ -1,0 +1,66 @@
+"""Before negatives are mined or a version begins: can this recipe be trained on this data?"""
+
+from __future__ import annotations
+
+from reindex.config import TrainSettings
+from reindex.corpus.training_sets import TrainingSet
+from reindex.errors import ConfigError
+from reindex.losses import Choice, choose_loss
+from reindex.records import TrainingExample
+from reindex.stages.bases import base_spec
+from reindex.stages.training_data import TrainingData
+from reindex.workspace import Workspace
+
+
+def check_recipe(workspace: Workspace, settings: TrainSettings, given: TrainingData) -> None:
+    """Refuse at once what would be refused after hours of mining, with a version begun for it.
+
+    Raises:
+        DataError: a loss does not take its data, as it will be once negatives are mined.
+        ConfigError: a teacher is named and nothing learns from it.
+        ModelError: the teacher or the guide cannot be had.
+        MissingExtra: QLoRA, and bitsandbytes is not installed.
+    """
+    from reindex.training.adapters import quantization
+
+    choices = [
+        _choice(settings, data, table.loss)
+        for data, table in zip(given.sets, given.tables, strict=True)
+    ]
+    if settings.teacher is not None:
+        if not any(choice.loss.teacher for choice in choices):
+            raise ConfigError(
+                f"train.teacher names {settings.teacher}, and nothing learns from it: margin-mse "
+                "and kl compare a positive with hard negatives. Give rows with negatives, mine "
+                "them ([train.negatives]), or leave the teacher out."
+            )
+        _reachable(workspace, settings.teacher)
+    if settings.guide is not None and any(choice.loss.guide for choice in choices):
+        _reachable(workspace, settings.guide)
+    quantization(settings.lora)
+
+
+def _choice(settings: TrainSettings, data: TrainingSet, loss: str | None) -> Choice:
+    examples = [row for row in data.rows if isinstance(row, TrainingExample)]
+    mined = bool(settings.negatives.sources and examples)  # and has no scores of its own any more
+    scored = not mined and bool(examples) and all(row.scores for row in examples)
+    return choose_loss(
+        "triplets" if mined else data.kind,
+        loss or settings.loss,
+        scored=scored or settings.teacher is not None,
+        name=data.name,
+    )
+
+
+def _reachable(workspace: Workspace, spec: str) -> None:
+    from reindex.training.base import resolve_base
+    from reindex.training.hub import without_hub
+
+    without_hub(resolve_base(base_spec(workspace, spec)))
+
+
+def with_guide(workspace: Workspace, settings: TrainSettings) -> TrainSettings:
+    """The settings as a training takes them: the guide's place in the place of its name."""
+    if settings.guide is None:
+        return settings
+    return settings.model_copy(update={"guide": base_spec(workspace, settings.guide)})
