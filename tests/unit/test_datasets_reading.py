@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -138,6 +139,8 @@ KINDS: tuple[tuple[Sequence[Fields], DataKind, Row], ...] = (
     ([{"query": "q", "document": "p", "relevance": 2}], "graded", TrainingExample("q", "p")),
     ([{"query": "q", "document": "p", "label": 1}], "graded", TrainingExample("q", "p")),
     ([{"question": "q", "answer": "p", "label": "legal"}], "pairs", TrainingExample("q", "p")),
+    ([{"query": "q", "document": "p", "score": votes} for votes in (0, 31)], "pairs",
+     TrainingExample("q", "p")),
 )  # fmt: skip
 
 
@@ -150,6 +153,40 @@ def test_the_kind_is_told_by_columns_and_values(
     assert found.kind == kind
     assert found.data.rows[0] == first
     assert list(found.data.lines) == ([1, 2] if suffix == ".jsonl" else [2, 3])[: len(rows)]
+
+
+def test_whole_scores_that_count_from_0_are_grades(tmp_path: Path) -> None:
+    rows = [{"query": at, "document": "p", "score": grade} for at, grade in (("q", 2), ("r", 0))]
+    found = read(put(tmp_path / "a.jsonl", *rows))
+    assert (found.kind, found.data.rows) == ("graded", [TrainingExample("q", "p")])
+
+
+def test_json_in_one_piece_and_compressed(tmp_path: Path) -> None:
+    rows = [{"query": "q", "answer": "é"}, "no row", {"query": "r", "answer": "s"}]
+    lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    (tmp_path / "a.json").write_text(json.dumps(rows), "utf-8")
+    (tmp_path / "b.json").write_bytes(lines)
+    (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress(lines))
+    for name in ("a.json", "b.json", "c.jsonl.gz"):
+        dead = Heap()
+        found = read(tmp_path / name, dead).data
+        assert found.rows == [TrainingExample("q", "é"), TrainingExample("r", "s")]
+        assert list(found.lines) == [1, 3]
+        assert dead.reasons == [(2, "not a JSON object")]
+    (tmp_path / "d.json").write_text('[{"query": "q"', "utf-8")
+    with pytest.raises(DataError, match=r"d\.json: invalid JSON"):
+        read(tmp_path / "d.json")
+    (tmp_path / "e.jsonl.gz").write_bytes(lines)
+    with pytest.raises(DataError, match=r"e\.jsonl\.gz cannot be read"):
+        read(tmp_path / "e.jsonl.gz")
+
+
+def test_a_csv_may_be_separated_by_semicolons(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("question;answer\nwhy, then?;so; no\n", "utf-8")
+    (tmp_path / "b.csv").write_text("question;answer\nwhy, then?;so\n", "utf-8")
+    with pytest.raises(DataError, match="expected 2, got 3"):
+        read(tmp_path / "a.csv")
+    assert rows_of(tmp_path / "b.csv") == [TrainingExample("why, then?", "so")]
 
 
 def test_one_score_above_one_makes_all_of_them_0_to_5(tmp_path: Path) -> None:
@@ -186,7 +223,9 @@ def test_columns_are_named(tmp_path: Path) -> None:
 
 def test_a_kind_is_named_where_the_columns_say_another(tmp_path: Path) -> None:
     file = put(tmp_path / "a.jsonl", {"query": "a", "answer": "b", "score": 0.5})
-    assert read(file).kind == "pairs"
+    found = read(file)
+    assert found.kind == "pairs"
+    assert "score says nothing here" in found.notes[0]
     assert read(file, kind="scored").data.rows == [ScoredPair("a", "b", 0.5)]
     file = put(tmp_path / "b.jsonl", {**NLI, "label": 1})
     assert read(file, kind="labelled").data.rows == [LabelledPair("a", "b", "1")]
@@ -224,6 +263,52 @@ def test_a_teachers_scores_are_read(tmp_path: Path, scores: Fields) -> None:
         (2, "1 scores for 1 positives and 2 negatives"),
         (3, "scores is ['x'], expected numbers"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "scores"),
+    [
+        ("label", [9.0, 1.0, 2.5], (9, 1, 2.5)),  # as sentence-transformers' MarginMSELoss takes
+        ("score", [9, 1, 2], (9, 1, 2)),
+        ("score", [8.0, 6.5], (0, -8, -6.5)),  # how far the positive is above each negative
+        ("labels", ["tax", "law", "x"], ()),
+        ("score", 3, ()),
+    ],
+)
+def test_a_teachers_scores_are_read_as_other_libraries_write_them(
+    tmp_path: Path, column: str, value: Any, scores: tuple[float, ...]
+) -> None:
+    row = {"query": "q", "positive": "p", "negative_1": "m", "negative_2": "n", column: value}
+    found = read(put(tmp_path / "a.jsonl", row)).data.rows
+    assert found == [TrainingExample("q", "p", ("m", "n"), scores)]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_one_score_of_a_triplet_is_the_teachers_margin(tmp_path: Path, suffix: str) -> None:
+    row = {"query": "q", "positive": "p", "negative": "n", "score": 7.5}
+    found = read(put(tmp_path / f"a{suffix}", row)).data.rows
+    assert found == [TrainingExample("q", "p", ("n",), (0.0, -7.5))]
+
+
+def test_labels_of_a_list_tell_which_texts_are_relevant(tmp_path: Path) -> None:
+    row = {"query": "q", "answer": ["a", "b", "c"]}
+    marked, none = {**row, "labels": [1, 0, 0]}, {**row, "labels": [0, 0, 0]}
+    dead, file = Heap(), tmp_path / "a.jsonl"
+    found = read(put(file, marked, {**row, "scores": [0.9, 0.2, 0.1]}, none), dead)
+    assert found.data.rows == [TrainingExample("q", "a", ("b", "c"))]
+    assert found.kind == "triplets"
+    assert [line for line, _ in dead.reasons] == [2, 3]
+    assert dead.reasons[0][1].startswith("scores of several texts")
+
+
+@pytest.mark.parametrize("names", [("positive_passages", "negative_passages"),
+                                   ("positive_ctxs", "hard_negative_ctxs")])  # fmt: skip
+def test_passages_with_titles_are_texts(tmp_path: Path, names: tuple[str, str]) -> None:
+    """As DPR and Tevatron write them."""
+    passages = [{"docid": "1", "title": "T", "text": "p"}], [{"title": "", "text": "n"}]
+    row = {"query_id": "7", "query": "q", **dict(zip(names, passages, strict=True))}
+    file = put(tmp_path / "a.jsonl", row)
+    assert read(file).data.rows == [TrainingExample("q", "T\np", ("n",))]
 
 
 def test_documents_alone_say_that_queries_can_be_made(tmp_path: Path) -> None:

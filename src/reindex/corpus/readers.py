@@ -7,13 +7,14 @@ not, each with a reason. What a row must contain is not decided here.
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from reindex.errors import DataError
 
@@ -48,6 +49,31 @@ Reader = Callable[[Path], Iterator[Batch]]
 def read_jsonl(file: Path) -> Iterator[Batch]:
     """One JSON object per line, UTF-8. Blank lines are skipped; NaN and Infinity are bad."""
     with file.open("rb", buffering=2**20) as lines:
+        yield from jsonl_batches(enumerate(lines, 1))
+
+
+def read_json(file: Path) -> Iterator[Batch]:
+    """One JSON array of objects, whose "lines" are their numbers from 1; else as `read_jsonl`.
+
+    Raises:
+        DataError: it begins as an array and is none.
+    """
+    with file.open("rb") as beginning:
+        first = beginning.read(1024).removeprefix(_BOM).lstrip()[:1]
+    if first != b"[":
+        yield from read_jsonl(file)
+        return
+    try:
+        rows = strict_decoder().decode(file.read_bytes().removeprefix(_BOM).decode())
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}: {explain(error)}.") from None
+    # Once more as lines: what is a bad row is decided in one place.
+    yield from jsonl_batches((at, json.dumps(row).encode()) for at, row in enumerate(rows, 1))
+
+
+def read_jsonl_gz(file: Path) -> Iterator[Batch]:
+    """As `read_jsonl`, compressed by gzip. Raises OSError: it is not."""
+    with gzip.open(file, "rb") as lines:
         yield from jsonl_batches(enumerate(lines, 1))
 
 
@@ -107,6 +133,9 @@ def explain(error: Exception) -> str:
 def read_csv(file: Path) -> Iterator[Batch]:
     """A header and rows; comma-separated, or tab-separated if the name ends in ``.tsv``.
 
+    Where the header has no comma, semicolons (as spreadsheets write where a comma is a decimal
+    point) or tabs may separate.
+
     The line of a row is the one that it starts on (a quoted field may hold newlines). All values
     are strings.
 
@@ -115,15 +144,22 @@ def read_csv(file: Path) -> Iterator[Batch]:
     """
     # The csv module knows one limit for the whole process, so it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), _CSV_FIELD_LIMIT))
-    delimiter = "\t" if file.suffix == ".tsv" else ","
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        reader = csv.reader(lines, delimiter=_delimiter(lines, file), strict=True)
         numbered = _csv_rows(reader, _csv_header(reader, file))
         while chunk := list(islice(numbered, BATCH_ROWS)):
             yield Batch(
                 [row for row in chunk if not isinstance(row, BadRow)],
                 [row for row in chunk if isinstance(row, BadRow)],
             )
+
+
+def _delimiter(lines: IO[str], file: Path) -> str:
+    if file.suffix == ".tsv":
+        return "\t"
+    header = lines.readline()
+    lines.seek(0)
+    return next((mark for mark in ",;\t" if mark in header), ",")
 
 
 def _csv_header(reader: Any, file: Path) -> list[str]:

@@ -12,13 +12,18 @@ from reindex.corpus.readers import Fields
 from reindex.corpus.training_sets import Row, RowKind
 from reindex.datasets.click_rows import SearchRows
 from reindex.datasets.clicks import LoggedSearch, pairs_of_clicks
-from reindex.datasets.forms import Roles
+from reindex.datasets.forms import SCORE, Roles, as_number
 from reindex.datasets.graded import Graded, Weighted, pairs_of
 from reindex.datasets.ids import Texts
 from reindex.datasets.qrels import with_texts
 from reindex.datasets.rows import MAKERS, label_of, number, one_text, texts
 from reindex.errors import DataError
 from reindex.records import ScoredPair, TrainingExample
+
+UNREAD = (
+    "the column {} says nothing here: every row is taken as relevant. If it says how relevant: "
+    'kind = "scored", or "graded" where it counts from 0'
+)
 
 
 class CorpusAlone(DataError):
@@ -65,14 +70,21 @@ class _Plain:
     kind: DataKind
     rows: list[Row] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
+    unread: str = ""
 
     def add(self, line: int, fields: Fields) -> None:
+        if self.kind == "pairs" and not self.unread:
+            self.unread = next(
+                (name for name in SCORE if as_number(fields.get(name)) is not None), ""
+            )
         made = MAKERS[self.kind](fields, self.setting.roles, self.setting.how)
         self.rows.extend(made)
         self.lines.extend([line] * len(made))
 
     def finish(self) -> Made:
-        return Made(_row_kind(self.kind, self.rows), self.rows, self.lines)
+        kind = _row_kind(self.kind, self.rows)
+        notes = (UNREAD.format(self.unread),) if self.unread and kind == "pairs" else ()
+        return Made(kind, self.rows, self.lines, notes=notes)
 
 
 def _row_kind(kind: DataKind, rows: Sequence[Row]) -> RowKind:

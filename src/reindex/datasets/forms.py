@@ -25,9 +25,9 @@ Roles = Mapping[str, str]
 ANCHOR: Names = ("anchor", "query", "question")
 POSITIVE: Names = (
     "positive", "positives", "pos", "answer", "document", "text", "passage", "response",
-    "image",
+    "image", "positive_passages", "positive_ctxs", "context",
 )  # fmt: skip
-NEGATIVE = re.compile(r"(hard_)?(negative|neg)s?(_?\d+)?")
+NEGATIVE = re.compile(r"(hard_)?(negative|neg)s?(_passages|_ctxs)?(_?\d+)?")
 SCORE: Names = ("score", "similarity", "similarity_score", "relatedness_score")
 FIRST: Names = (
     "first", "sentence1", "sentence_1", "sentence_a", "text1", "text_1", "text_a", "question1",
@@ -110,6 +110,12 @@ def _fractions(rows: Rows, roles: Roles) -> bool:
     )
 
 
+def _few_grades(rows: Rows, roles: Roles) -> bool:
+    """Whole numbers from 0 to 4 at most: a larger one counts something, such as votes."""
+    numbers = [as_number(value) for value in _values(rows, roles["grade"])]
+    return _graded(rows, roles) and 0 in numbers and max(item or 0 for item in numbers) <= 4
+
+
 def as_number(value: Any) -> float | None:
     """A number, or a text that is one; None: it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -149,6 +155,7 @@ FORMS: tuple[Form, ...] = (
     ),
     Form("graded", {**_PAIR, "grade": GRADE}, {}, _graded),
     Form("graded", {**_PAIR, "grade": ("label",)}, {}, _graded),
+    Form("graded", {**_PAIR, "grade": SCORE}, {}, _few_grades),
     Form("pairs", _PAIR, _NEGATIVE, _always),
     Form("triplets", _PAIR, _NEGATIVE, _never),
     Form(
@@ -178,6 +185,9 @@ FORMS: tuple[Form, ...] = (
     ),
     Form("corpus", {"text": ("text", "contents", "body")}, {"id": ("_id", "id")}, _always),
 )  # fmt: skip
+
+
+_PAIRS = next(form for form in FORMS if form.kind == "pairs")
 
 
 def tell(
@@ -239,7 +249,7 @@ def _explain(path: object, names: Sequence[str], kind: DataKind | None) -> str:
     )
     return (
         f"{path}: the columns fit no kind of training data; {found}. Expected one of\n{kinds}\n"
-        f"Rename columns, or name kind and columns: {_example(FORMS[4])}."
+        f"Rename columns, or name kind and columns: {_example(_PAIRS)}."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -11,7 +12,15 @@ from pathlib import Path
 
 from reindex.config.training_data import ClickSettings, DataKind, DataSettings
 from reindex.corpus.parquet import read_parquet
-from reindex.corpus.readers import BadRow, Batch, Reader, read_csv, read_jsonl
+from reindex.corpus.readers import (
+    BadRow,
+    Batch,
+    Reader,
+    read_csv,
+    read_json,
+    read_jsonl,
+    read_jsonl_gz,
+)
 from reindex.corpus.training_sets import TrainingSet
 from reindex.datasets.click_rows import recorded_searches
 from reindex.datasets.collecting import (
@@ -34,6 +43,9 @@ from reindex.registry.interactions import Interactions
 READERS: dict[str, Reader] = {
     ".jsonl": read_jsonl,
     ".ndjson": read_jsonl,
+    ".json": read_json,
+    ".jsonl.gz": read_jsonl_gz,
+    ".json.gz": read_jsonl_gz,
     ".csv": read_csv,
     ".tsv": read_csv,
     ".parquet": read_parquet,
@@ -138,7 +150,8 @@ def _rows(setting: Setting, dead: DeadLetterSink | None) -> DataFile:
 
 
 def _batches(path: Path) -> Iterator[Batch]:
-    reader = READERS.get(path.suffix.lower())
+    name = path.name.lower()
+    reader = next((READERS[suffix] for suffix in READERS if name.endswith(suffix)), None)
     if reader is None:
         raise DataError(
             f"{path}: expected a file of training data that ends in {', '.join(READERS)}, "
@@ -147,8 +160,9 @@ def _batches(path: Path) -> Iterator[Batch]:
         )
     try:
         yield from reader(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (OSError, EOFError, zlib.error) as error:  # of gzip, too
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} cannot be read: {why}.") from None
 
 
 @dataclass(slots=True)

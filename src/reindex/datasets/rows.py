@@ -25,12 +25,22 @@ class Dropped(Exception):
 
 
 def texts(fields: Fields, name: str) -> list[str]:
-    """The texts of a column that holds one or a list. Raises ValueError: something else."""
+    """The texts of a column that holds one or a list. Raises ValueError: something else.
+
+    A text may be a passage with its title, as DPR and Tevatron write them.
+    """
     value: Any = fields.get(name)
-    values = value if isinstance(value, list) else [value]
+    values = [_passage(item) for item in (value if isinstance(value, list) else [value])]
     if not all(text is None or isinstance(text, str) for text in values):
         raise ValueError(f"{name} is {type(value).__name__}, expected text")
     return [text for text in values if text and not text.isspace()]
+
+
+def _passage(value: Any) -> Any:
+    """``{"title": …, "text": …}`` as the text that a document of such fields has."""
+    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
+        return value
+    return "\n".join(part for part in (value.get("title"), value["text"]) if part)
 
 
 def one_text(fields: Fields, name: str) -> str:
@@ -77,6 +87,10 @@ def examples(fields: Fields, roles: Roles, how: DataSettings) -> list[TrainingEx
     if roles["positive"].strip().lower() == "image":
         positives = [checked_reference(how.path.parent, name) for name in positives]
     negatives = negatives_of(fields, roles)
+    if not negatives and (labels := _marks(fields, len(positives))):
+        negatives = tuple(text for text, mark in zip(positives, labels, strict=True) if mark <= 0)
+        positives = [text for text, mark in zip(positives, labels, strict=True) if mark > 0]
+        return [TrainingExample(anchor, positive, negatives) for positive in positives]
     scores = scores_of(fields, len(positives), len(negatives))
     return [
         TrainingExample(anchor, positive, negatives, own)
@@ -100,20 +114,54 @@ def scores_of(fields: Fields, positives: int, negatives: int) -> list[tuple[floa
     """A teacher's scores of each positive and of all negatives; empty where the row has none.
 
     Either ``scores``, of the positive and then of the negatives, or ``pos_scores`` and
-    ``neg_scores``. Raises ValueError: there are more or fewer than texts.
+    ``neg_scores``; or, as for sentence-transformers' MarginMSELoss, how far the positive is above
+    each negative: ``score`` of one, ``score`` or ``label`` of a list. Raises ValueError: there are
+    more or fewer than texts.
     """
-    if fields.get("scores") is None and fields.get("pos_scores") is None:
-        return [()] * positives
-    if fields.get("scores") is not None:
+    if fields.get("pos_scores") is not None:
+        first, rest = _numbers(fields, "pos_scores"), _numbers(fields, "neg_scores")
+    elif fields.get("scores") is not None:
         both = _numbers(fields, "scores")
         first, rest = both[:positives], both[positives:]
+    elif positives == 1 <= negatives and (told := _listed(fields, "score", "label", "labels")):
+        if len(told) == negatives:
+            told = [0.0, *(-margin for margin in told)]
+        if len(told) != 1 + negatives:
+            return [()]
+        first, rest = told[:1], told[1:]
     else:
-        first, rest = _numbers(fields, "pos_scores"), _numbers(fields, "neg_scores")
+        return [()] * positives
     if (len(first), len(rest)) != (positives, negatives):
         raise ValueError(
             f"{len(first) + len(rest)} scores for {positives} positives and {negatives} negatives"
         )
     return [(score, *rest) for score in first]
+
+
+def _marks(fields: Fields, count: int) -> list[float]:
+    """Whether each of several texts is relevant, where the row says so; empty where it does not.
+
+    Raises ValueError: they have scores alone, which do not tell.
+    """
+    marks = _listed(fields, "labels", "label")
+    if count > 1 and len(marks) == count:
+        if not any(mark > 0 for mark in marks):
+            raise ValueError("no relevant text among those that are labelled")
+        return marks
+    if count > 1 and (fields.get("scores") is not None or _listed(fields, "score")):
+        raise ValueError("scores of several texts: labels (1, 0, 0) tell which are relevant")
+    return []
+
+
+def _listed(fields: Fields, *names: str) -> list[float]:
+    """The numbers of the first of these columns that holds such; a score may be a single one."""
+    for name in names:
+        value = fields.get(name)
+        values = value if isinstance(value, list) else [value] if name == "score" else []
+        found = [number for item in values if (number := as_number(item)) is not None]
+        if found and len(found) == len(values) and all(map(math.isfinite, found)):
+            return found
+    return []
 
 
 def _numbers(fields: Fields, name: str) -> list[float]:
