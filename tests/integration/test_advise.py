@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from reindex.cli import main
 from tests.advice_fixtures import task_project, write_task
+from tests.training_fixtures import pairs as training_pairs
 from tests.training_fixtures import tiny_base  # noqa: F401
 
 pytest.importorskip("sentence_transformers")
@@ -109,6 +110,37 @@ def test_wrong_input_is_one_clear_line(tiny_base: str, tmp_path: Path) -> None: 
     wrong = advise(tmp_path)
     assert wrong.exit_code == 1
     assert "Error:" in wrong.output
+
+
+def test_a_pilot_leaves_out_what_pairs_alone_cannot_be_trained_with(
+    tiny_base: str,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """The recipe distils on mined negatives and mixes in scored pairs; the advice is no error."""
+    write_task(tmp_path / "data")
+    pairs = [{"query": row.anchor, "answer": row.positive} for row in training_pairs()]
+    scored = [{"sentence1": "a house", "sentence2": f"the hut {at}", "score": 0.5} for at in "ab"]
+    for name, rows in (("pairs", pairs), ("sts", scored)):
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{name}.jsonl").write_text(lines, "utf-8")
+    train = {
+        "teacher": tiny_base,
+        "negatives": {"sources": ["bm25"], "phases": 2},
+        "averaging": {"base_weight": "auto", "general": ["sts.jsonl"]},
+        "data": [{"path": "pairs.jsonl", "loss": "kl"}, {"path": "sts.jsonl"}],
+        "epochs": 1,
+    }
+    task_project(tmp_path, tiny_base, train=train).close()
+    done = advise(tmp_path, "--json", "--budget", "5")
+    assert done.exit_code == 0, done.output
+    made = json.loads(done.stdout)
+    assert made["pairs"] == 80
+    assert [point["pairs"] for point in made["pilot"]["points"]] == [0, 64, 80]
+    assert made["pilot"]["unknown"][-1] == (
+        "what your settings bring beside the pairs: mined negatives, a teacher, the average with "
+        "the base"
+    )
+    assert any("2 rows of kind scored" in item for item in made["missing"])
 
 
 def test_too_little_time_for_a_pilot_is_said(tiny_base: str, tmp_path: Path) -> None:  # noqa: F811

@@ -145,3 +145,8 @@ def test_recall_among_all_documents_is_told_from_a_sample() -> None:
     assert naive - truth > 0.1
     assert abs(told - truth) < (naive - truth) / 3
     assert recall_among_all(everything, among_all, 4000) == truth
+
+
+def test_a_gain_over_next_to_nothing_has_no_size() -> None:
+    assert Interval(0.05, -0.1, 3.0).as_gain() == "+5.0% (-10.0% to +300.0%)"
+    assert Interval(0.05, -0.1, 5e9).as_gain() == "+5.0% (-10.0% to more than tenfold)"

@@ -18,6 +18,14 @@ COURSES: dict[Course, str] = {
 """As people are told."""
 
 
+_TENFOLD = 9.0
+"""A gain past which its size says only that the base finds next to nothing."""
+
+
+def _percent(gain: float) -> str:
+    return f"{gain:+.1%}" if gain <= _TENFOLD else "more than tenfold"
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A figure with its interval, of queries resampled by group."""
@@ -25,6 +33,10 @@ class Interval:
     value: float
     low: float
     high: float
+
+    def as_gain(self) -> str:
+        """In percent, for people."""
+        return f"{_percent(self.value)} ({_percent(self.low)} to {_percent(self.high)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,11 @@ class Estimate:
     gain_low: float
     gain_high: float
     reach: float
+
+    @property
+    def gains(self) -> Interval:
+        """Relative to the base."""
+        return Interval(self.gain, self.gain_low, self.gain_high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ def _pilot_rule(evidence: Evidence, settings: AdviceSettings) -> list[Rule]:
         votes, says = "stay", f"even the upper end is below {settings.min_gain:.0%}"
     else:
         says = f"the pilot cannot tell: {settings.min_gain:.0%} lies within its interval"
-    measured = f"{found.gain:+.1%} ({found.gain_low:+.1%} to {found.gain_high:+.1%})"
+    measured = found.gains.as_gain()
     name = f"{found.metric} of {found.pairs:,} pairs against the base"
     return [Rule(name, f"{MEASURED}: {CURVE}", measured, says, votes)]
 
@@ -142,7 +142,7 @@ def _pipeline_rules(evidence: Evidence, settings: AdviceSettings) -> list[Rule]:
 def _better(item: Finds, settings: AdviceSettings) -> Rule:
     assert item.gain is not None
     gain = item.gain
-    measured = f"{gain.value:+.1%} ({gain.low:+.1%} to {gain.high:+.1%})"
+    measured = gain.as_gain()
     wins = gain.low > 0 and gain.value >= settings.min_gain
     if wins:
         says = "better without any training"

@@ -70,7 +70,7 @@ def show_advice(made: Advice) -> None:
 def _show_finds(made: Advice, judged: Judged) -> None:
     rows = [
         [item.name, _interval(item.recall), _interval(item.ndcg),
-         "" if item.gain is None else _change(item.gain)]
+         "" if item.gain is None else item.gain.as_gain()]
         for item in made.finds
     ]  # fmt: skip
     title = (
@@ -102,7 +102,7 @@ def _show_pilot(pilot: Pilot) -> None:
     )
     guesses = [
         [item.metric, item.pairs, f"{item.value:.3f} ({item.low:.3f} to {item.high:.3f})",
-         f"{item.gain:+.1%} ({item.gain_low:+.1%} to {item.gain_high:+.1%})", f"{item.reach:.1f} x"]
+         item.gains.as_gain(), f"{item.reach:.1f} x"]
         for item in pilot.estimates
     ]  # fmt: skip
     table(["estimate", "pairs", "reaches", "against the base", "largest slice"], guesses)
@@ -111,10 +111,6 @@ def _show_pilot(pilot: Pilot) -> None:
 
 def _interval(found: Interval) -> str:
     return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
-
-
-def _change(found: Interval) -> str:
-    return f"{found.value:+.1%} ({found.low:+.1%} to {found.high:+.1%})"
 
 
 def _says(rule: Rule) -> str:

@@ -89,11 +89,20 @@ def advise(workspace: Workspace, wish: Wish | None = None) -> Advice:
 
 
 def _pairs(workspace: Workspace, looked: _Looked) -> list[TrainingExample] | None:
+    """Queries with documents; what else there is to train on is named."""
     try:
-        return training_data(workspace, workspace.settings.train).examples
+        sets = training_data(workspace, workspace.settings.train).sets
     except (ConfigError, DataError) as error:
         looked.missing.append(f"training pairs: {error}")
         return None
+    looked.missing += [
+        f"{data.name}: {len(data.rows):,} rows of kind {data.kind} are trained on, too; only "
+        "queries with documents are counted here, and in a pilot"
+        for data in sets
+        if data.kind not in ("pairs", "triplets")
+    ]
+    found = [row for data in sets for row in data.rows if isinstance(row, TrainingExample)]
+    return found or None
 
 
 def _sample(workspace: Workspace, looked: _Looked) -> Sample | None:
@@ -280,7 +289,7 @@ def _pilot(
     run = PilotRun(workspace, judgements, examples, minutes * 60)
     try:
         found = run.run()
-    except (MissingExtra, ModelError) as error:
+    except (MissingExtra, ModelError, ConfigError, DataError) as error:
         looked.missing.append(f"the pilot: {error}")
         return None
     if found is None:

@@ -16,6 +16,7 @@ from reindex.protocols import Encoder
 from reindex.records import Judgements, TrainingExample
 from reindex.stages.bases import base_spec
 from reindex.stages.reading import documents_of
+from reindex.stages.recipe_checks import with_guide
 from reindex.workspace import Workspace
 
 UNKNOWN = (
@@ -83,6 +84,7 @@ class PilotRun:
     _found: dict[int, _Point] = field(default_factory=dict)
     _once: float = 0.0
     _started: float = 0.0
+    _left_out: str = ""
 
     def run(self) -> Pilot | None:
         """The curve, or None where the time is too short for slices that say something.
@@ -90,6 +92,7 @@ class PilotRun:
         Raises:
             MissingExtra: the [train] extra is not installed.
             ModelError: the base cannot be loaded.
+            ConfigError, DataError: the settings and the pairs do not fit.
         """
         from reindex.training.pilot import SMALLEST, encoder_of, slice_seconds, slice_size
 
@@ -121,12 +124,13 @@ class PilotRun:
         return time.monotonic() - self._started + lasts + self._once <= self.seconds
 
     def _train(self, bench: Bench, base: str, size: int) -> None:
-        from reindex.training.pilot import train_slices
+        from reindex.training.pilot import of_slices, train_slices
 
         settings = self.workspace.settings
+        asked, self._left_out = of_slices(with_guide(self.workspace, settings.train), self.examples)
         with tempfile.TemporaryDirectory(dir=settings.home) as folder:
             slices = train_slices(
-                settings.train, self.examples, Path(folder) / "pilot",
+                asked, self.examples, Path(folder) / "pilot",
                 base=base, size=size, may_begin=self._may_begin,
             )  # fmt: skip
             for done in slices:
@@ -149,5 +153,7 @@ class PilotRun:
         estimates = tuple(item for item in guesses if item is not None)
         too_far = any(item.pairs < have for item in estimates)
         short = [f"what all {have:,} pairs bring: the slices are too small"] if too_far else []
+        if self._left_out:
+            short.append(f"what your settings bring beside the pairs: {self._left_out}")
         unknown = (*UNKNOWN, *short)
         return Pilot(points, estimates, time.monotonic() - self._started, unknown)

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reindex.losses import fitting
 from reindex.records import TrainingExample
 from reindex.training.embedding import ModelEncoder
 from reindex.training.finetune import fine_tune
+from reindex.training.objectives import as_objectives
 from reindex.training.prompts import prompts_of
 
 if TYPE_CHECKING:
@@ -44,6 +46,33 @@ class Trained:
     pairs: int
     seconds: float
     encoder: ModelEncoder
+
+
+def of_slices(
+    settings: TrainSettings, examples: Sequence[TrainingExample]
+) -> tuple[TrainSettings, str]:
+    """The settings as slices of the pairs are trained with, and what these leave out.
+
+    Negatives are not mined, no teacher is asked, nothing is averaged with the base: each would
+    cost more than the pilot has, or a dev set of its own.
+    """
+    [objective] = as_objectives(examples, None)
+    kind, scored = objective.data.kind, all(row.scores for row in examples)
+    loss = settings.loss if settings.loss in fitting(kind, scored=scored) else None
+    plain = {
+        "negatives": type(settings.negatives)(),
+        "teacher": None,
+        "averaging": type(settings.averaging)(),
+        "loss": loss,
+    }
+    names = {
+        "negatives": "mined negatives",
+        "teacher": "a teacher",
+        "averaging": "the average with the base",
+        "loss": f"the loss {settings.loss}",
+    }
+    left_out = [names[key] for key, value in plain.items() if getattr(settings, key) != value]
+    return settings.model_copy(update=plain), ", ".join(left_out)
 
 
 def slice_size(examples: int, texts_per_second: float, seconds: float, epochs: float) -> int:
