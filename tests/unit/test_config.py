@@ -121,6 +121,17 @@ def test_the_template_sets_what_is_given(tmp_path: Path) -> None:
     assert settings.evaluation.variants == {"a b": Path("x/y.jsonl")}
 
 
+def test_nothing_is_written_too(tmp_path: Path) -> None:
+    values: dict[str, dict[str, Any]] = {
+        "train": {"dropout": None, "negatives": {"relative_margin": None}},
+        "synthesis": {"temperature": None},
+    }
+    settings = load_settings(write(tmp_path, render_config(values)))
+    assert settings.train.dropout is None
+    assert settings.train.negatives.relative_margin is None
+    assert settings.synthesis.temperature is None
+
+
 def test_toml_strings_are_escaped() -> None:
     assert toml_value('a "b"\n') == '"a \\"b\\"\\n"'
     assert toml_value(("a", 1, True)) == '["a", 1, true]'

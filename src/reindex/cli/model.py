@@ -179,6 +179,7 @@ def show_trained(trained: Trained, *, as_json: bool) -> None:
     rows = [[name, f"{before[name]:.4f}", f"{after[name]:.4f}"] for name in after if name in before]
     table(["dev metric", "base", version.name], rows, title=f"{version.name} from {version.base}")
     show_forgetting(version.metrics.get("averaging", {}))
+    show_rotation(version.metrics.get("rotation", {}))
     if trained.held_out:
         click.echo(f"{trained.held_out} rows were left out: they hold a judged query.")
     if version.metrics["best_is_base"]:
@@ -206,6 +207,20 @@ def show_speed(speed: Mapping[str, float]) -> None:
             f"; GPU busy {speed['gpu_busy']:.0%}, {size(int(speed['gpu_memory']))} of its memory"
         )
     click.echo(f"{told}.")
+
+
+def show_rotation(rotation: Mapping[str, Any]) -> None:
+    """What prefixes find of the whole vectors' first results, before and after the turn."""
+    if not rotation:
+        return
+    rows = [
+        [item["dim"], f"{item['before']:.1%}", f"{item['after']:.1%}"]
+        for item in rotation["prefixes"]
+    ]
+    title = "What prefixes find of the whole vector's first 10"
+    table(["dimensions", "trained", "turned"], rows, title=title)
+    if not rotation["kept"]:
+        click.echo("Prefixes did not gain from turning the vectors: they were left as they are.")
 
 
 def show_forgetting(averaging: dict[str, Any]) -> None:

@@ -92,6 +92,11 @@ class TrainSettings(Section):
     matryoshka: Literal["1d", "2d", "off"] = Field(
         "1d", description="The loss at all matryoshka_dims; 2d: of earlier layers too; or neither."
     )
+    rotate: bool = Field(
+        False,
+        description="Turn the trained vectors so that their prefixes (matryoshka_dims) rank more "
+        "like the whole vectors, whose cosines stay the same. Adds a dense layer.",
+    )
     margin: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Of triplet losses and contrastive, in cosine distance. Unset: 0.2, 0.5."
     )

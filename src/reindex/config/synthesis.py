@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from reindex.config.section import Positive, Section, Share
+from reindex.config.section import OrNone, Positive, Section, Share
 
 RoundTrip = Literal["any", "all", "bm25", "model", "off"]
 Price = Annotated[float, Field(ge=0)]
@@ -51,8 +51,8 @@ class SynthesisSettings(Section):
         None, description="Pairs whose first four the prompt shows as examples, your best ones."
     )
     language: str = Field("", description="Language of the queries. Empty: that of the passage.")
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
-        0.7, description="Sampling temperature. Left away where the model refuses one."
+    temperature: Annotated[Annotated[float, Field(ge=0, le=2)] | None, OrNone] = Field(
+        0.7, description='Sampling temperature; left away where the model refuses one. "none": never sent.'
     )
     max_tokens: Positive = Field(1000, description="Tokens of one answer at most.")
     concurrency: Positive = Field(8, description="Requests at a time.")

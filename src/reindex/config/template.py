@@ -36,7 +36,7 @@ def _section(name: str, model: Any, values: Mapping[str, Any]) -> str:
         lines += textwrap.wrap(info.description, 96, initial_indent="# ", subsequent_indent="# ")
         default = None if info.default is PydanticUndefined else info.default
         value = values.get(key, default)
-        if key in values:
+        if key in values and not (value is None and default is None):
             lines.append(f"{key} = {toml_value(value)}")
         else:
             lines.append(f"# {key} = {'…' if value is None else toml_value(value)}")
@@ -67,7 +67,12 @@ def lists_of(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
 
 
 def toml_value(value: Any) -> str:
-    """A value as TOML: strings, numbers, booleans, lists, tables of strings, paths."""
+    """A value as TOML: strings, numbers, booleans, lists, tables of strings, paths.
+
+    None is written ``"none"``, as keys take it whose default is something.
+    """
+    if value is None:
+        return '"none"'
     if isinstance(value, bool | str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, PurePath):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from reindex.config.section import Positive, Section
+from reindex.config.section import OrNone, Positive, Section
 
 Origin = Literal["bm25", "dense", "random"]
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
@@ -40,7 +40,7 @@ class NegativeSettings(Section):
     skip: Annotated[int, Field(ge=0)] = Field(
         0, description="Leave out so many of the first candidates of every source."
     )
-    relative_margin: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+    relative_margin: Annotated[Annotated[float, Field(ge=0, lt=1)] | None, OrNone] = Field(
         0.05,
         description="A negative scores lower than the positive by this share of the positive's "
         'score at least; "none": no such margin.',
@@ -94,11 +94,6 @@ class NegativeSettings(Section):
     @classmethod
     def _once(cls, value: tuple[Origin, ...]) -> tuple[Origin, ...]:
         return tuple(dict.fromkeys(value))
-
-    @field_validator("relative_margin", mode="before")
-    @classmethod
-    def _off(cls, value: Any) -> Any:
-        return None if value == "none" else value
 
     def deciding(self) -> dict[str, Any]:
         """What of these settings decides a training's result, as JSON types; default: nothing."""

@@ -188,6 +188,7 @@ def _record(
                 "after": dict(result.metrics_after),
                 "best_is_base": result.best_is_base,
                 "averaging": dict(result.averaging),
+                "rotation": dict(result.rotation),
             },
         )
 

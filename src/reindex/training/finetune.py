@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reindex.protocols import Progress, no_progress
 from reindex.records import TrainingExample
-from reindex.training import averaging
+from reindex.training import averaging, rotation
 from reindex.training.adapters import quantization
 from reindex.training.base import load_base
 from reindex.training.devset import DevSet
@@ -52,7 +52,8 @@ def fine_tune(
             Without dev rows of any kind the last checkpoint is taken.
         run_dir: keeps checkpoints and, in ``model/``, the result.
         base: what `resolve_base` takes.
-        progress: stages ``train`` (steps), ``evaluate`` (evaluations) and ``average`` (models).
+        progress: stages ``train`` (steps), ``evaluate`` (evaluations), ``average`` (models) and
+            ``rotate`` (steps).
         resume: False removes what an earlier training left in ``run_dir``.
         on_evaluation: told the step and the metrics after each evaluation; what it raises ends
             the training.
@@ -88,6 +89,8 @@ def fine_tune(
     )
     lineage = trace(settings, tasks, held, base, model)
     check_length(settings.training_length, lineage["max_length"])
+    if settings.rotate:
+        rotation.check(model, lineage["matryoshka_dims"], [task.data for task in tasks])
     run = from_leader(lambda: RunFolder.open(run_dir, fixed_part(lineage), resume=resume))
     run.writes = leads()
     if "result" in run.notes and run.model.is_dir():

@@ -19,7 +19,8 @@ class TrainResult:
     kept. ``history`` has an entry per evaluation (``step``, ``epoch`` and the metrics) and, with
     ``loss``, per logged stretch. ``lineage`` is all that decides the result. ``averaging`` is what
     `Averaged.as_dict` gives, where the model was averaged with its base or general sets measured.
-    ``speed`` is what `Speed.figures` gives of the steps of the last call.
+    ``speed`` is what `Speed.figures` gives of the steps of the last call. ``rotation`` is what
+    `Rotated.as_dict` gives, where the vectors were to be turned.
     """
 
     checkpoint: Path
@@ -36,6 +37,7 @@ class TrainResult:
     best_is_base: bool
     averaging: Mapping[str, Any] = field(default_factory=dict)
     speed: Mapping[str, float] = field(default_factory=dict)
+    rotation: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """As a JSON object."""

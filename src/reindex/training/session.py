@@ -27,6 +27,7 @@ from reindex.training.objectives import Task
 from reindex.training.passes import Passes, passes_of
 from reindex.training.ranks import from_leader, leads, processes
 from reindex.training.results import TrainResult
+from reindex.training.rotation import Rotated, rotate
 from reindex.training.runs import RunFolder
 from reindex.training.sampling import Batches
 from reindex.training.speed import Speed, clock
@@ -51,6 +52,7 @@ class Session:
         self._earlier = float(self.run.notes.get("seconds", 0.0))
         self._measures = Measures(())
         self._speed = Speed()
+        self._sets: list[TrainingSet] = []
 
     @property
     def seconds(self) -> float:
@@ -66,6 +68,7 @@ class Session:
     ) -> Any:
         """Train to the end (or to Ctrl-C) and return the trainer."""
         settings = self.settings
+        self._sets = [task.data for task in tasks]
         load("transformers").set_seed(settings.seed)  # of weights that losses and adapters have
         if settings.lora.rank:
             adapters.attach(model, settings.lora)
@@ -199,6 +202,7 @@ class Session:
         best_is_base = bool(before) and self._score(before) >= self._score(best)
         model = self._load(base) if best_is_base else self._trained(base, self._checkpoint(best))
         averaged = self._averaged(model, base, held, best_is_base=best_is_base)
+        rotated = self._rotate(model)
         save_checkpoint(model, self.run.model)
         after = {name: best[name] for name in self._measures.names if name in best}
         if averaged is not None and averaged.chosen.dev and not best_is_base:
@@ -217,6 +221,7 @@ class Session:
             best_is_base=best_is_base,
             averaging={} if averaged is None else averaged.as_dict(),
             speed=self._speed.figures(),
+            rotation={} if rotated is None else rotated.as_dict(),
         )
         self.run.note(result=result.as_dict(), seconds=result.seconds)
         self.run.drop_checkpoints()
@@ -254,6 +259,14 @@ class Session:
             general=general_measures(general, model.device.type),
             progress=self.progress,
         )
+
+    def _rotate(self, model: Any) -> Rotated | None:
+        """Turn the vectors for their prefixes, if asked."""
+        settings, dims = self.settings, self.lineage["matryoshka_dims"]
+        if not settings.rotate:
+            return None
+        with cut_at(model, settings.training_length):
+            return rotate(model, self._sets, dims, seed=settings.seed, progress=self.progress)
 
     def _kept(self, base: Any, general: Mapping[str, DevSet | TrainingSet]) -> Averaged | None:
         """What the base scores in general, where it was kept: it forgot nothing."""
