@@ -52,7 +52,8 @@ class SynthesisSettings(Section):
     )
     language: str = Field("", description="Language of the queries. Empty: that of the passage.")
     temperature: Annotated[Annotated[float, Field(ge=0, le=2)] | None, OrNone] = Field(
-        0.7, description='Sampling temperature; left away where the model refuses one. "none": never sent.'
+        0.7,
+        description='Sampling temperature, where the model takes one. "none": not sent.',
     )
     max_tokens: Positive = Field(1000, description="Tokens of one answer at most.")
     concurrency: Positive = Field(8, description="Requests at a time.")
