@@ -104,6 +104,8 @@ class TestSearch:
             ({"query": "a", "k": 900, "offset": 200}, 400, "server.max_k"),
             ({"query": "a", "version": "v9"}, 404, "v9"),
             ({"query": "a", "where": {"n": {"beyond": 3}}}, 422, "beyond"),
+            ({"query": "a", "where": {"n": 2**70}}, 422, "'n'"),
+            ({"query": "a", "filter": {"tenant": "a"}}, 400, "filter: There is no such field"),
         ],
     )
     def test_wrong_input(
@@ -207,8 +209,12 @@ class TestDocuments:
         assert len(revs) == 1
 
     def test_one_that_cannot_be_stored(self, client: TestClient, project: HashWorkspace) -> None:
+        headers = key(project, "write")
+        asked = {"documents": [{"id": "a", "text": "good", "metadata": {"tenant": "a"}}]}
+        answer = client.post("/v1/documents", json=asked, headers=headers)
+        assert (answer.status_code, error(answer)["param"]) == (400, "documents.0.metadata")
         asked = {"documents": [{"id": "a", "text": "good"}, {"id": "b"}]}
-        answer = client.post("/v1/documents", json=asked, headers=key(project, "write"))
+        answer = client.post("/v1/documents", json=asked, headers=headers)
         assert answer.status_code == 422
         assert error(answer)["code"] == "WriteRefused"
         assert (
@@ -224,6 +230,9 @@ class TestDecisions:
         answer = client.post("/v1/promote", json={"version": "v2"}, headers=headers)
         assert answer.status_code == 409
         assert "does not pass the gate" in error(answer)["message"]
+        mistyped = {"version": "v2", "force": True, "reason": "a test", "dryrun": True}
+        assert client.post("/v1/promote", json=mistyped, headers=headers).status_code == 400
+        assert project.live_collection() == "docs--v1"
         forced = {"version": "v2", "force": True, "reason": "a test"}
         assert client.post("/v1/promote", json=forced, headers=headers).status_code == 200
         assert project.live_collection() == "docs--v2"

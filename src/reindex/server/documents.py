@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from reindex.indexing.writes import Ack, Write
 from reindex.server.auth import needs, service_of
+from reindex.server.bodies import Body
 from reindex.server.errors import Problem
 from reindex.server.service import Service
 from reindex.stages.writing import write
@@ -17,21 +18,21 @@ from reindex.stages.writing import write
 router = APIRouter(tags=["documents"], dependencies=[Depends(needs("write"))])
 
 
-class Given(BaseModel):
+class Given(Body):
     """A document. Without ``text`` it is the one that the payload holds."""
 
     id: int | str
     text: str | None = None
-    payload: dict[str, Any] = {}
+    payload: dict[str, Any] = Field(default_factory=dict)
 
 
-class UpsertRequest(BaseModel):
+class UpsertRequest(Body):
     """Documents to insert, or to overwrite where the id is there."""
 
     documents: Annotated[list[Given], Field(min_length=1)]
 
 
-class DeleteRequest(BaseModel):
+class DeleteRequest(Body):
     """Documents to delete, by their own ids; no matter whether they are there."""
 
     ids: Annotated[list[int | str], Field(min_length=1)]

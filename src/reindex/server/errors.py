@@ -92,7 +92,8 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         first: dict[str, Any] = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part != "body")
-        return answer(400, f"{where or 'body'}: {first['msg']}", param=where or None)
+        why = "There is no such field here." if first["type"] == "extra_forbidden" else first["msg"]
+        return answer(400, f"{where or 'body'}: {why}", param=where or None)
 
     async def on_http(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)

@@ -9,9 +9,10 @@ from pydantic import BaseModel, Field, model_validator
 
 from reindex.registry.control import RunningRun
 from reindex.registry.jobs import JobRecord, JobState
+from reindex.server.bodies import Body
 
 
-class CompareRequest(BaseModel):
+class CompareRequest(Body):
     """One version, or several at once, whose verdicts then hold together."""
 
     version: str | None = None
@@ -30,7 +31,7 @@ class CompareRequest(BaseModel):
         return [self.version] if self.version is not None else list(self.versions or ())
 
 
-class BuildRequest(BaseModel):
+class BuildRequest(Body):
     """A version whose collection is to be made equal to the source."""
 
     version: str

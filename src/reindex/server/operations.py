@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from reindex.plain import to_plain
 from reindex.project import Project
 from reindex.promotion import acting_for
 from reindex.server.auth import Asker, needs, service_of
+from reindex.server.bodies import Body
 from reindex.server.errors import Problem
 from reindex.server.jobs import accepted, start_job
 from reindex.stages.upkeep import newest_comparisons
@@ -22,7 +23,7 @@ Operator = Annotated[Asker, Depends(needs("operate"))]
 router = APIRouter(tags=["versions"])
 
 
-class InBackground(BaseModel):
+class InBackground(Body):
     """What may take long."""
 
     background: bool = Field(
@@ -47,7 +48,7 @@ class RollbackRequest(InBackground):
     reason: str = ""
 
 
-class CanaryRequest(BaseModel):
+class CanaryRequest(Body):
     """A candidate beside what is live. What is not given stays as it is."""
 
     version: str | None = None
@@ -55,7 +56,7 @@ class CanaryRequest(BaseModel):
     interleave: bool | None = None
 
 
-class EndRequest(BaseModel):
+class EndRequest(Body):
     """Why a canary ends."""
 
     reason: str = ""

@@ -9,19 +9,20 @@ from pydantic import BaseModel, Field
 
 from reindex.records import Document, PointId
 from reindex.server.auth import needs, service_of
+from reindex.server.bodies import Body
 from reindex.server.errors import Problem
 from reindex.stages.fetching import PAGE, count, fetch, find, page
 
 router = APIRouter(tags=["documents"], dependencies=[Depends(needs("read"))])
 
 
-class GetRequest(BaseModel):
+class GetRequest(Body):
     """Documents by their own ids."""
 
     ids: Annotated[list[int | str], Field(min_length=1)]
 
 
-class FindRequest(BaseModel):
+class FindRequest(Body):
     """Which documents to look for: ``where`` as in a search."""
 
     where: Annotated[dict[str, Any], Field(min_length=1)]

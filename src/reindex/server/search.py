@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from reindex.retriever import Results
 from reindex.server.auth import needs, service_of
+from reindex.server.bodies import Body
 from reindex.server.errors import Problem
 from reindex.server.service import Service
 
@@ -17,7 +18,7 @@ router = APIRouter(tags=["search"], dependencies=[Depends(needs("search"))])
 Where = dict[str, Any]
 
 
-class How(BaseModel):
+class How(Body):
     """What all searches of a request have in common."""
 
     k: Annotated[int, Field(ge=1)] = Field(10, description="Hits per query.")
@@ -73,12 +74,12 @@ class FoundAll(BaseModel):
     results: list[Found]
 
 
-class FeedbackRequest(BaseModel):
+class FeedbackRequest(Body):
     """What became of a search."""
 
     search_id: Annotated[str, Field(min_length=1)]
-    clicked: list[int | str] = []
-    used: list[int | str] = []
+    clicked: list[int | str] = Field(default_factory=list)
+    used: list[int | str] = Field(default_factory=list)
     grade: Annotated[float, Field(ge=0, le=1)] | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,6 +69,9 @@ class Not:
 
 FieldClause = Equal | OneOf | Between | Empty
 Clause = FieldClause | AnyOf | AllOf | Not
+
+_LARGEST = 2**63
+"""Integers are of 64 bits in every engine."""
 
 DEEPEST = 16
 """Conditions within conditions: more than anybody writes, few enough for every engine."""
@@ -144,24 +148,31 @@ def _empty(key: str, wanted: Mapping[str, Any]) -> Empty | Not:
 
 
 def _equal(key: str, value: Any) -> Equal | Between:
-    if isinstance(value, float):  # Qdrant matches no floats, but a range of one value
-        return Between(key, {"gte": value, "lte": value})
-    if isinstance(value, str | int):
+    if isinstance(value, float) and math.isfinite(value):
+        return Between(key, {"gte": value, "lte": value})  # Qdrant matches no floats, but a range
+    if isinstance(value, str) or (isinstance(value, int) and -_LARGEST <= value < _LARGEST):
         return Equal(key, value)
     raise _refused(key, value)
 
 
 def _any_of(key: str, values: list[Any]) -> OneOf | AnyOf:
+    several = tuple(_equal(key, value) for value in values)
     if all(type(value) is str for value in values) or all(type(value) is int for value in values):
         return OneOf(key, values)
-    return AnyOf(tuple(_equal(key, value) for value in values))
+    return AnyOf(several)
 
 
 def _between(key: str, wanted: Mapping[str, Any]) -> Between:
-    numbers = all(isinstance(n, int | float) and not isinstance(n, bool) for n in wanted.values())
+    numbers = all(map(_is_number, wanted.values()))
     if not wanted or not numbers or not set(wanted) <= set(RANGE_OPERATORS):
         raise _refused(key, dict(wanted))
     return Between(key, {operator: float(bound) for operator, bound in wanted.items()})
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) if isinstance(value, float) else abs(value) < 10**300
 
 
 def _refused(key: str, value: Any) -> FilterRefused:

@@ -217,6 +217,7 @@ class Search:
         "where",
         [
             {"n": {"near": 3}}, {"n": {}}, {"n": {"gt": "x"}}, {"n": None}, {"n": [None]},
+            {"n": 2**63}, {"n": [1, 2**63]}, {"n": float("nan")}, {"n": {"gt": float("inf")}},
             {"n": {"empty": 1}}, {"n": {"empty": True, "gt": 1}},
             {"$not": {"n": None}}, {"$or": [{"n": 1}, {"n": {}}]},
         ],
