@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from reindex.project import Project
 from reindex.registry.api_keys import ApiKeys
+from tests.hash_project import HashWorkspace, hash_project, write_documents
 from tests.owner_fixtures import PATIENCE, ROOT
 
 
@@ -27,6 +28,23 @@ def key(project: Project, *scopes: str, name: str = "tester") -> dict[str, str]:
     """A new key's header."""
     made = ApiKeys(project.registry).add(name, scopes, "nobody@nowhere")
     return {"Authorization": f"Bearer {made}"}
+
+
+@contextmanager
+def served_project(folder: Path, texts: Sequence[str]) -> Iterator[HashWorkspace]:
+    """v1 is live, v2 is built; small limits."""
+    write_documents(folder, texts)
+    with hash_project(folder, server={"max_texts": 8, "max_body_mb": 0.01}) as project:
+        for version in ("v1", "v2"):
+            project.build(version)
+        project.promote("v1")
+        yield project
+
+
+def error(answer: Any) -> dict[str, Any]:
+    """What an answer says that it was."""
+    found: dict[str, Any] = answer.json()["error"]
+    return found
 
 
 @contextmanager

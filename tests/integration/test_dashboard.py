@@ -24,7 +24,7 @@ from tests.owner_fixtures import until
 EVIL = "<img src=x onerror=alert(1)> \"'&"
 PAGES = (
     "/", "/ui/versions/v2", "/ui/comparisons/1", "/ui/comparisons/1/queries/0", "/ui/search",
-    "/ui/search?q=bill&beside=v2", "/ui/jobs", "/ui/history", "/ui/login",
+    "/ui/search?q=bill&beside=v2", "/ui/jobs", "/ui/history", "/ui/login", "/docs",
     "/ui/versions/v2/report", "/ui/parts/activity", "/ui/parts/versions", "/ui/parts/live",
 )  # fmt: skip
 

@@ -22,7 +22,7 @@ CHECKS = (Path(__file__).parents[1] / "report_checks.js").read_text("utf-8")
 PAGES = (
     "/", "/ui/versions/v2", "/ui/comparisons/1", "/ui/comparisons/1/queries/3",
     "/ui/search?q=How+do+I+send+my+plan%3F&beside=v2", "/ui/jobs", "/ui/history", "/ui/login",
-    "/ui/versions/v2/promote",
+    "/ui/versions/v2/promote", "/docs",
 )  # fmt: skip
 UNNAMED = """[...document.querySelectorAll('input:not([type=hidden]),select,button,a,progress')]
   .filter(e => !(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim()))

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from openai import BadRequestError, NotFoundError, OpenAI
 
 from reindex.registry.api_keys import ApiKeys
 from reindex.server.app import make_app
 from reindex.stages.building import build
 from reindex.stages.searching import settle
-from tests.hash_project import DIM, HashWorkspace, encoder_of, hash_project, write_documents
-from tests.http_fixtures import key, listening
+from tests.hash_project import HashWorkspace, encoder_of, hash_project, write_documents
+from tests.http_fixtures import error, key, served_project
 from tests.owner_fixtures import until
 
 TEXTS = [f"text number {n}" for n in range(60)]
@@ -29,12 +25,7 @@ TEXTS = [f"text number {n}" for n in range(60)]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[HashWorkspace]:
-    """v1 is live, v2 is built."""
-    write_documents(tmp_path, TEXTS)
-    with hash_project(tmp_path, server={"max_texts": 8, "max_body_mb": 0.01}) as project:
-        for version in ("v1", "v2"):
-            build(project, version)
-        project.promote("v1")
+    with served_project(tmp_path, TEXTS) as project:
         yield project
 
 
@@ -42,11 +33,6 @@ def project(tmp_path: Path) -> Iterator[HashWorkspace]:
 def client(project: HashWorkspace) -> Iterator[TestClient]:
     with TestClient(make_app(project), raise_server_exceptions=False) as client:
         yield client
-
-
-def error(answer: Any) -> dict[str, Any]:
-    found: dict[str, Any] = answer.json()["error"]
-    return found
 
 
 class TestSearch:
@@ -129,53 +115,6 @@ class TestSearch:
         assert "server.max_body_mb" in error(answer)["message"]
 
 
-class TestEmbeddings:
-    """Through OpenAI's own client."""
-
-    @pytest.fixture
-    def openai(self, project: HashWorkspace) -> Iterator[OpenAI]:
-        with (
-            listening(make_app(project)) as url,
-            OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client,
-        ):
-            yield client
-
-    def test_vectors_are_those_of_what_is_live(self, openai: OpenAI) -> None:
-        found = openai.embeddings.create(model="docs", input=["one", "two"])
-        assert found.model == "v1"
-        assert [item.index for item in found.data] == [0, 1]
-        expected = encoder_of("v1").encode_queries(["one", "two"])
-        np.testing.assert_allclose([item.embedding for item in found.data], expected, rtol=1e-6)
-        assert found.usage.total_tokens == 2
-
-    @pytest.mark.parametrize("form", ["float", "base64"])
-    def test_both_forms_hold_the_same_numbers(self, openai: OpenAI, form: Any) -> None:
-        found = openai.embeddings.create(model="v2", input="one", encoding_format=form)
-        vector: Any = found.data[0].embedding
-        if form == "base64":
-            vector = np.frombuffer(base64.b64decode(vector), "<f4")
-        np.testing.assert_allclose(vector, encoder_of("v2").encode_queries(["one"])[0], rtol=1e-6)
-
-    def test_dimensions_are_the_first_ones_renormalised(self, openai: OpenAI) -> None:
-        found = openai.embeddings.create(model="docs", input="one", dimensions=8)
-        whole = encoder_of("v1").encode_queries(["one"])[0][:8]
-        expected = whole / np.linalg.norm(whole)
-        np.testing.assert_allclose(found.data[0].embedding, expected, rtol=1e-5)
-
-    def test_too_many_dimensions(self, openai: OpenAI) -> None:
-        with pytest.raises(BadRequestError, match=f"v1 has {DIM}"):
-            openai.embeddings.create(model="docs", input="one", dimensions=DIM + 1)
-
-    def test_an_unknown_model(self, openai: OpenAI) -> None:
-        with pytest.raises(NotFoundError, match="v7"):
-            openai.embeddings.create(model="v7", input="one")
-
-    @pytest.mark.parametrize("given", [[[1, 2, 3]], [1, 2, 3], "", ["a", ""], []])
-    def test_what_cannot_be_embedded(self, openai: OpenAI, given: Any) -> None:
-        with pytest.raises(BadRequestError, match="input"):
-            openai.embeddings.create(model="docs", input=given)
-
-
 class TestDocuments:
     def test_a_write_is_found_by_the_next_search(
         self, client: TestClient, project: HashWorkspace
@@ -191,6 +130,11 @@ class TestDocuments:
         assert client.delete("/v1/documents/new", headers=headers).status_code == 200
         found = client.post("/v1/search", json={"query": "quite another text", "k": 1}).json()
         assert found["hits"][0]["id"] != "new"
+        asked = {"documents": [{**document, "id": "guide/a b"}]}
+        assert client.post("/v1/documents", json=asked, headers=headers).status_code == 200
+        assert client.delete("/v1/documents/guide%2Fa%20b", headers=headers).status_code == 200
+        found = client.post("/v1/documents/get", json={"ids": ["guide/a b"]}).json()
+        assert found["documents"] == []
         answer = client.post("/v1/documents/delete", json={"ids": ["d1"]}, headers=headers)
         assert answer.status_code == 200
         assert client.post("/v1/search", json={"query": TEXTS[1]}).json()["hits"][0]["id"] != "d1"
@@ -362,76 +306,6 @@ class TestHealth:
         assert 'reindex_request_seconds_count{route="/v1/search",status="200"} 1.0' in text
         assert 'reindex_collection_points{collection="docs--v2",version="v2"} 60.0' in text
 
-    def test_the_description_names_every_route(self, client: TestClient) -> None:
-        paths = client.get("/openapi.json").json()["paths"]
-        assert {"/v1/search", "/v1/embeddings", "/v1/documents", "/v1/promote"} <= set(paths)
-
-
-class TestLoad:
-    """More requests than there are threads."""
-
-    def test_too_many_are_told_at_once_and_nothing_is_lost(self, tmp_path: Path) -> None:
-        write_documents(tmp_path, TEXTS)
-        with hash_project(tmp_path, server={"threads": 1, "max_waiting": 1}) as project:
-            build(project, "v1")
-            project.promote("v1")
-            app = make_app(project)
-            held, go = threading.Event(), threading.Event()
-
-            def hold() -> None:
-                held.set()
-                go.wait(60)
-
-            with TestClient(app) as client:
-                service = app.state.service
-                portal = client.portal
-                assert portal is not None
-                running = [portal.start_task_soon(service.run, hold) for _ in range(2)]
-                assert held.wait(60)
-                while service.waiting < 2:
-                    portal.call(_pass)
-                answer = client.post("/v1/search", json={"query": "a"})
-                assert answer.status_code == 503
-                assert answer.headers["Retry-After"] == "1"
-                go.set()
-                for task in running:
-                    task.result()
-                assert client.post("/v1/search", json={"query": "a"}).status_code == 200
-
-    def test_one_that_takes_too_long_is_given_up(self, tmp_path: Path) -> None:
-        write_documents(tmp_path, TEXTS)
-        with hash_project(tmp_path, server={"request_timeout": 0.05}) as project:
-            build(project, "v1")
-            project.promote("v1")
-            go = threading.Event()
-            with TestClient(make_app(project)) as client:
-                search = project.store.search
-
-                def slow(*args: Any, **kwargs: Any) -> Any:
-                    go.wait(60)
-                    return search(*args, **kwargs)
-
-                project.store.search = slow  # type: ignore[method-assign]
-                answer = client.post("/v1/search", json={"query": "a"})
-                assert (answer.status_code, error(answer)["type"]) == (504, "timeout_error")
-                go.set()
-
-    def test_a_body_that_does_not_come(self, tmp_path: Path) -> None:
-        with (
-            hash_project(tmp_path, server={"request_timeout": 0.2}) as project,
-            listening(make_app(project)) as address,
-            socket.create_connection(("127.0.0.1", int(address.rsplit(":", 1)[1])), 60) as slow,
-        ):
-            slow.sendall(
-                b"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                b"Content-Length: 100\r\n\r\n{"
-            )
-            assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
-
-
-async def _pass() -> None:
-    """Let the loop turn once."""
-
 
 def test_an_error_nobody_thought_of_tells_a_number_and_no_more(
     client: TestClient, project: HashWorkspace, caplog: pytest.LogCaptureFixture
@@ -446,14 +320,3 @@ def test_an_error_nobody_thought_of_tells_a_number_and_no_more(
     number = error(answer)["message"].split()[-1].rstrip(".")
     assert number in caplog.text
     assert "secret detail" in caplog.text
-
-
-def test_the_guide_names_every_route_and_figure(client: TestClient) -> None:
-    guide = (Path(__file__).parents[2] / "docs" / "server.md").read_text("utf-8")
-    for path in client.get("/openapi.json").json()["paths"]:
-        assert f"{path}`" in guide or f"{path.rsplit('/', 1)[0]}" in guide, path
-    figures = {
-        line.split()[2] for line in client.get("/metrics").text.splitlines()
-        if line.startswith("# TYPE") and not line.split()[2].endswith("_created")
-    }  # fmt: skip
-    assert {name for name in figures if name not in guide} == set()

@@ -18,16 +18,21 @@ from reindex.server import (
     errors,
     health,
     jobs,
+    models,
     operations,
     reading,
     search,
 )
+from reindex.server.describe import describe
 from reindex.server.middleware import LimitBody, Observe
 from reindex.server.service import Service
 
 ABOUT = """Versioned retrieval: every answer names the version that gave it, and a query is never
 embedded by one version and searched in another's collection. Keys: `Authorization: Bearer <key>`.
 """
+
+
+PARTS = (search, embeddings, models, documents, reading, operations, jobs, health, dashboard)
 
 
 def make_app(project: Project, lanes: Lanes | None = None) -> FastAPI:
@@ -48,12 +53,14 @@ def make_app(project: Project, lanes: Lanes | None = None) -> FastAPI:
 
     app = FastAPI(
         title="reindex", version=__version__, description=ABOUT, lifespan=lifespan,
-        docs_url="/docs", redoc_url=None,
+        docs_url=None, redoc_url=None,  # its pages load their viewer from a CDN
     )  # fmt: skip
     app.state.service = service
     errors.install(app)
-    for part in (search, embeddings, documents, reading, operations, jobs, health, dashboard):
-        app.include_router(part.router)
+    routers = [part.router for part in PARTS]
+    for router in routers:
+        app.include_router(router)
+    describe(app, routers, open_reading=service.settings.open_reading)
     limits = service.settings
     app.add_middleware(
         LimitBody, most=int(limits.max_body_mb * 1e6), seconds=limits.request_timeout

@@ -15,6 +15,9 @@ OPEN: frozenset[Scope] = frozenset({"search", "read"})
 """What needs no key where ``server.open_reading`` says so."""
 
 
+_SCOPE = "reindex_scope"
+
+
 @dataclass(frozen=True, slots=True)
 class Asker:
     """Who asks: a key's name, or nobody's."""
@@ -47,7 +50,14 @@ def needs(scope: Scope) -> Callable[[Request], Awaitable[Asker]]:
             code="no_key", headers={"WWW-Authenticate": "Bearer"},
         )  # fmt: skip
 
+    setattr(check, _SCOPE, scope)
     return check
+
+
+def scope_of(dependency: object) -> Scope | None:
+    """Which scope a dependency of `needs` is about; None: it is another one."""
+    found: Scope | None = getattr(dependency, _SCOPE, None)
+    return found
 
 
 def _asker(service: Service, request: Request) -> Asker:

@@ -6,7 +6,7 @@ import uuid
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from reindex.indexing.writes import Ack, Write
 from reindex.server.auth import needs, service_of
@@ -20,6 +20,8 @@ router = APIRouter(tags=["documents"], dependencies=[Depends(needs("write"))])
 
 class Given(Body):
     """A document. Without ``text`` it is the one that the payload holds."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"id": "d1", "text": "…"}]})
 
     id: int | str
     text: str | None = None
@@ -73,7 +75,7 @@ async def delete(asked: DeleteRequest, request: Request) -> Any:
     return await _write(service, request, "delete", [Write(id) for id in asked.ids])
 
 
-@router.delete("/v1/documents/{id}", response_model=AllAcknowledged)
+@router.delete("/v1/documents/{id:path}", response_model=AllAcknowledged)
 async def delete_one(id: str, request: Request) -> Any:
     """Delete one document whose id is a text."""
     return await _write(service_of(request), request, "delete", [Write(id)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from reindex.registry.control import RunningRun
 from reindex.registry.jobs import JobRecord, JobState
@@ -14,6 +14,8 @@ from reindex.server.bodies import Body
 
 class CompareRequest(Body):
     """One version, or several at once, whose verdicts then hold together."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": "v2"}]})
 
     version: str | None = None
     versions: Annotated[list[str], Field(min_length=1)] | None = None

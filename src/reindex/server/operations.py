@@ -1,4 +1,7 @@
-"""Reading what the registry knows, and deciding: promote, roll back, canary."""
+"""Reading what the registry knows, and deciding: promote, roll back, canary.
+
+What is answered here are the library's own records; ``response_model`` is for the description.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,20 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from reindex.plain import to_plain
 from reindex.project import Project
 from reindex.promotion import acting_for
+from reindex.registry.canaries import Canary
+from reindex.registry.ledger import Promotion, StoredComparison, Version
 from reindex.server.auth import Asker, needs, service_of
 from reindex.server.bodies import Body
 from reindex.server.errors import Problem
+from reindex.server.job_views import JobView
 from reindex.server.jobs import accepted, start_job
-from reindex.stages.upkeep import newest_comparisons
+from reindex.stages.promoting import Promoted
+from reindex.stages.upkeep import Status, newest_comparisons
 
 READING = [Depends(needs("read"))]
 Operator = Annotated[Asker, Depends(needs("operate"))]
@@ -51,9 +58,32 @@ class RollbackRequest(InBackground):
 class CanaryRequest(Body):
     """A candidate beside what is live. What is not given stays as it is."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": "v2", "weight": 0.1}]})
+
     version: str | None = None
     weight: Annotated[float, Field(ge=0, le=1)] | None = None
     interleave: bool | None = None
+
+
+class Versions(BaseModel):
+    """All versions, in their order."""
+
+    versions: list[Version]
+
+
+class Comparisons(BaseModel):
+    """The newest first."""
+
+    comparisons: list[StoredComparison]
+
+
+class History(BaseModel):
+    """Flips of the alias, the newest first."""
+
+    history: list[Promotion]
+
+
+BACKGROUND: dict[int | str, Any] = {202: {"model": JobView, "description": "With `background`."}}
 
 
 class EndRequest(Body):
@@ -62,25 +92,25 @@ class EndRequest(Body):
     reason: str = ""
 
 
-@router.get("/v1/status", dependencies=READING)
+@router.get("/v1/status", dependencies=READING, response_model=Status)
 async def status(request: Request) -> Response:
     """What is live, what is built, what runs, and where registry and store disagree."""
     return await _read(request, lambda project: project.status())
 
 
-@router.get("/v1/versions", dependencies=READING)
+@router.get("/v1/versions", dependencies=READING, response_model=Versions)
 async def versions(request: Request) -> Response:
     """All versions."""
     return await _read(request, lambda project: {"versions": project.registry.versions()})
 
 
-@router.get("/v1/versions/{name}", dependencies=READING)
+@router.get("/v1/versions/{name}", dependencies=READING, response_model=Version)
 async def version(name: str, request: Request) -> Response:
     """One version."""
     return await _read(request, lambda project: project.registry.version(name))
 
 
-@router.get("/v1/comparisons", dependencies=READING)
+@router.get("/v1/comparisons", dependencies=READING, response_model=Comparisons)
 async def comparisons(request: Request, version: str | None = None, limit: int = 20) -> Response:
     """Comparisons, the newest first; of one version, if named."""
     return await _read(
@@ -102,13 +132,13 @@ async def comparison(id: int, request: Request) -> Response:
     return await _read(request, read)
 
 
-@router.get("/v1/history", dependencies=READING)
+@router.get("/v1/history", dependencies=READING, response_model=History)
 async def history(request: Request) -> Response:
     """Every flip of the alias: who, when, why."""
     return await _read(request, lambda project: {"history": project.history()})
 
 
-@router.post("/v1/promote")
+@router.post("/v1/promote", response_model=Promoted, responses=BACKGROUND)
 async def promote(asked: PromoteRequest, request: Request, asker: Operator) -> Response:
     """Flip the alias to a version if the gate passes; 409 with the conditions where not."""
     if asked.dry_run:
@@ -119,7 +149,7 @@ async def promote(asked: PromoteRequest, request: Request, asker: Operator) -> R
     return await _as_job(request, asker, "promote", given, background=asked.background)
 
 
-@router.post("/v1/rollback")
+@router.post("/v1/rollback", response_model=Promotion, responses=BACKGROUND)
 async def rollback(asked: RollbackRequest, request: Request, asker: Operator) -> Response:
     """Flip the alias back: from what is live now, even where another flip has its turn first."""
     service = service_of(request)
@@ -128,7 +158,7 @@ async def rollback(asked: RollbackRequest, request: Request, asker: Operator) ->
     return await _as_job(request, asker, "rollback", given, background=asked.background)
 
 
-@router.post("/v1/canary")
+@router.post("/v1/canary", response_model=Canary)
 async def canary(asked: CanaryRequest, request: Request, asker: Operator) -> Response:
     """Start a canary, or change its weight or its mode."""
     return await _decide(request, asker, lambda project: project.canary(
@@ -136,7 +166,7 @@ async def canary(asked: CanaryRequest, request: Request, asker: Operator) -> Res
     ))  # fmt: skip
 
 
-@router.post("/v1/canary/end")
+@router.post("/v1/canary/end", response_model=Canary)
 async def end_canary(asked: EndRequest, request: Request, asker: Operator) -> Response:
     """What is live answers everybody again."""
     return await _decide(request, asker, lambda project: project.end_canary(asked.reason))

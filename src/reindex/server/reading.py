@@ -25,7 +25,7 @@ class GetRequest(Body):
 class FindRequest(Body):
     """Which documents to look for: ``where`` as in a search."""
 
-    where: Annotated[dict[str, Any], Field(min_length=1)]
+    where: Annotated[dict[str, Any], Field(min_length=1, examples=[{"lang": "en"}])]
     limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
 
 

@@ -11,8 +11,9 @@ from reindex.registry.jobs import JobBook
 from reindex.report.page import render
 from reindex.server.auth import service_of
 from reindex.server.dashboard import actions, comparing, overview, searching
+from reindex.server.dashboard.describing import reference
 from reindex.server.dashboard.rendering import HEADERS, Page, asset, show, whole
-from reindex.server.dashboard.visitors import allowed
+from reindex.server.dashboard.visitors import allowed, visitor_of
 from reindex.server.errors import Problem
 from reindex.server.jobs import read_job
 
@@ -126,6 +127,13 @@ async def history(request: Request) -> Response:
     visitor, service = allowed(request, "read"), service_of(request)
     flips = await service.run(service.project.history)
     return show(request, visitor, "history.html", flips=flips)
+
+
+@router.get("/docs")
+async def api(request: Request) -> Response:
+    """Every route and every field, from the same description as `/openapi.json`."""
+    found = reference(request.app.openapi(), str(request.base_url).rstrip("/"))
+    return show(request, visitor_of(request), "api.html", reference=found)
 
 
 @router.get("/ui/static/{name}")
