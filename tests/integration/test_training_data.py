@@ -97,6 +97,21 @@ def test_folds_measure_and_make_no_version(root: Path) -> None:
     assert run(root, *command, "--trials", "2").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ('negatives]\nsources = "bm25"\nrounds = 2', "Folds measure one round of mining"),
+        ('averaging]\nbase_weight = "auto"', "chosen on dev queries, and a fold has none"),
+    ],
+)
+def test_folds_measure_no_other_recipe(root: Path, section: str, said: str) -> None:
+    with (root / "reindex.toml").open("a", encoding="utf-8") as config:
+        config.write(f"\n[train.{section}\n")
+    done = run(root, "train", "--data", str(root / "pairs.jsonl"), "--folds", "2")
+    assert done.exit_code == 1
+    assert said in " ".join(done.output.split())
+
+
 @pytest.mark.parametrize("option", ["--folds", "--trials"])
 def test_what_one_process_measures_is_refused_under_a_launcher(
     root: Path, option: str, monkeypatch: pytest.MonkeyPatch

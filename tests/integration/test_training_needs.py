@@ -85,6 +85,25 @@ def test_the_memory_that_is_said_is_the_memory_that_is_taken(base: str, tmp_path
     assert said["state"] == pytest.approx(4 * 4 * 3_300_000, rel=0.1)
 
 
+def test_what_a_step_leaves_out_takes_no_memory(base: str) -> None:
+    """Adapters, frozen layers and shorter texts; a guide comes on top."""
+    from reindex.training.needs import measure_needs
+
+    whole = measure_needs(SETTINGS, EXAMPLES, base)
+    small = TrainSettings.model_validate(
+        {**SETTINGS.model_dump(), "training_length": 8, "lora": {"rank": 4}}
+    )
+    light = measure_needs(small, EXAMPLES, base)
+    assert light.state < 0.4 * whole.state  # hardly more than the weights
+    assert light.tokens <= 16 < whole.tokens
+    assert light.activations < 0.5 * whole.activations
+    assert light.max_length == whole.max_length == 128  # what serves
+    frozen = SETTINGS.model_copy(update={"freeze_layers": 0})
+    assert measure_needs(frozen, EXAMPLES, base).state < 0.6 * whole.state
+    guided = measure_needs(SETTINGS, EXAMPLES, base, guide=base)
+    assert guided.state == whole.state * 5 / 4
+
+
 def test_the_command_says_it_and_fails_where_the_memory_is_not_there(
     base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,7 +91,7 @@ def cross_validate(
 
     Raises:
         DataError: there are no queries with documents, or fewer groups of them than folds.
-        ConfigError: a launcher started several processes.
+        ConfigError: a launcher started several processes, or the recipe needs dev queries.
     """
     from reindex.training.ranks import processes
 
@@ -101,6 +101,7 @@ def cross_validate(
             "`reindex train --folds` without it."
         )
     settings = settings or workspace.settings.train
+    _check(settings)
     data = workspace if corpus is None else workspace.with_corpus(corpus)
     given = data_to_train_on(workspace, data, settings)
     rows = [row for item in given.sets for row in item.rows if isinstance(row, TrainingExample)]
@@ -120,6 +121,20 @@ def cross_validate(
     return CrossValidation(
         tuple(done), min(len(corpus_texts), MOST_DOCUMENTS), cut.groups, given.held_out
     )
+
+
+def _check(settings: TrainSettings) -> None:
+    """Refuse what a fold cannot do, rather than measure another recipe."""
+    if settings.negatives.sources and settings.negatives.rounds > 1:
+        raise ConfigError(
+            f"Folds measure one round of mining, and train.negatives.rounds = "
+            f"{settings.negatives.rounds}. Set 1 to measure by folds, or measure by dev queries."
+        )
+    if settings.averaging.base_weight == "auto":
+        raise ConfigError(
+            'train.averaging.base_weight = "auto" is chosen on dev queries, and a fold has none. '
+            "Give a number to measure by folds."
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reindex.config import TrainSettings
 from reindex.stages.bases import base_spec
-from reindex.stages.recipe_checks import check_recipe
+from reindex.stages.recipe_checks import check_recipe, choices_of, with_guide
 from reindex.stages.training_data import training_data
 from reindex.workspace import Workspace
 
@@ -33,6 +33,7 @@ def plan_training(workspace: Workspace, settings: TrainSettings | None = None) -
     drawn = sum(
         len(data.rows) * table.weight for data, table in zip(given.sets, given.tables, strict=True)
     )
-    return measure_needs(
-        settings, rows, base_spec(workspace, settings.base), weight=drawn / len(rows)
-    )
+    base, guide = base_spec(workspace, settings.base), None
+    if any(choice.loss.guide for choice in choices_of(settings, given)):
+        guide = with_guide(workspace, settings).guide or base
+    return measure_needs(settings, rows, base, weight=drawn / len(rows), guide=guide)

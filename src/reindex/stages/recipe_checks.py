@@ -23,10 +23,7 @@ def check_recipe(workspace: Workspace, settings: TrainSettings, given: TrainingD
     """
     from reindex.training.adapters import quantization
 
-    choices = [
-        _choice(settings, data, table.loss)
-        for data, table in zip(given.sets, given.tables, strict=True)
-    ]
+    choices = choices_of(settings, given)
     if settings.teacher is not None:
         if not any(choice.loss.teacher for choice in choices):
             raise ConfigError(
@@ -38,6 +35,14 @@ def check_recipe(workspace: Workspace, settings: TrainSettings, given: TrainingD
     if settings.guide is not None and any(choice.loss.guide for choice in choices):
         _reachable(workspace, settings.guide)
     quantization(settings.lora)
+
+
+def choices_of(settings: TrainSettings, given: TrainingData) -> list[Choice]:
+    """The loss of each set, as its rows will be once negatives are mined. Raises DataError."""
+    return [
+        _choice(settings, data, table.loss)
+        for data, table in zip(given.sets, given.tables, strict=True)
+    ]
 
 
 def _choice(settings: TrainSettings, data: TrainingSet, loss: str | None) -> Choice:

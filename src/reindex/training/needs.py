@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from reindex.corpus.training_sets import Row, texts_of
 from reindex.losses import CACHED_ABOVE
+from reindex.training import adapters
+from reindex.training.adapters import quantization
 from reindex.training.base import load_base
 from reindex.training.batching import PackedForward
+from reindex.training.freezing import freeze
 from reindex.training.libraries import load
+from reindex.training.lighter import check_length, set_dropout
 from reindex.training.memory import anonymous_bytes, available_bytes, keep_freed_memory
 from reindex.training.packing import pack
 from reindex.training.passes import (
@@ -48,9 +52,11 @@ class TrainingNeeds:
 
     Attributes:
         pairs: to train on; ``steps`` of ``batch_size`` in all epochs.
-        tokens: per pair, with its negatives, after cutting at ``max_length``.
+        tokens: per pair, with its negatives, after cutting at ``max_length``, or at
+            ``train.training_length``, which is what a step reads.
         seconds: of the steps alone, at ``pairs_per_second``; evaluations come on top.
-        state: bytes of weights, gradients and the optimizer's two moments.
+        state: bytes of weights, gradients and the optimizer's two moments; of adapters and frozen
+            layers only what is trained has the latter. A guide's weights, too.
         activations: bytes that a step keeps for its gradients.
         memory: anonymous bytes of the whole process at its peak.
         available: bytes that the machine could still give before.
@@ -82,11 +88,17 @@ class TrainingNeeds:
 
 
 def measure_needs(
-    settings: TrainSettings, examples: Sequence[Row], base: str, *, weight: float = 1.0
+    settings: TrainSettings,
+    examples: Sequence[Row],
+    base: str,
+    *,
+    weight: float = 1.0,
+    guide: str | None = None,
 ) -> TrainingNeeds:
     """Load the base, take two steps on a few pairs, and scale to a batch.
 
-    ``weight``: how often an epoch goes through the examples.
+    ``weight``: how often an epoch goes through the examples. ``guide``: a model that is held in
+    memory beside the one that is trained.
 
     On a GPU memory and speed are still those of the CPU's path; the largest batch is tried there.
 
@@ -99,9 +111,15 @@ def measure_needs(
         base,
         max_length=settings.max_length,
         prompts=prompts_of(settings, base),
+        quantization=quantization(settings.lora),
     )
+    longest = int(model.max_seq_length)
+    check_length(settings.training_length, longest)
+    _as_trained(model, settings)
     tried = _largest_on_gpu(model, examples, settings)
     model = model.cpu()
+    held = None if guide is None else load_base(guide, max_length=settings.max_length)
+    beside = 0 if held is None else _weights(held)
     before = anonymous_bytes()
     keep_freed_memory()
     packed = pack(model)
@@ -111,7 +129,7 @@ def measure_needs(
         list(examples), min(SAMPLE, len(examples))
     )
     tokens = sum(_tokens(model, item, settings) for item in sample) / len(sample)
-    probe = _Probe(model.train(), sample[:PROBE])
+    probe = _Probe(model.train(), sample[:PROBE], beside)
     epoch = math.ceil(len(examples) * weight / settings.batch_size)
     steps = math.ceil(epoch * settings.epochs)
     step = probe.seconds / probe.tokens * tokens * settings.batch_size + probe.update
@@ -120,15 +138,32 @@ def measure_needs(
         pairs=len(examples),
         steps=steps,
         batch_size=settings.batch_size,
-        max_length=int(model.max_seq_length),
+        max_length=longest,
         tokens=tokens,
         pairs_per_second=settings.batch_size / step,
         seconds=steps * step,
         threads=load("torch").get_num_threads(),
         packed=packed,
         available=available,
-        **(_memory(settings, probe, tokens, before - probe.weights, available) | tried),
+        **(_memory(settings, probe, tokens, before - probe.weights - beside, available) | tried),
     )
+
+
+def _as_trained(model: Any, settings: TrainSettings) -> None:
+    """Adapters, frozen layers, shorter texts and dropout, as a training has them."""
+    if settings.lora.rank:
+        adapters.attach(model, settings.lora)
+    if settings.freeze_layers is not None:
+        freeze(model, settings.freeze_layers)
+    if settings.dropout is not None:
+        set_dropout(model, settings.dropout)
+    if settings.training_length is not None:
+        model.max_seq_length = settings.training_length
+
+
+def _weights(model: Any) -> int:
+    """In bytes."""
+    return sum(item.nbytes for item in model.parameters())
 
 
 def _largest_on_gpu(model: Any, examples: Sequence[Row], settings: TrainSettings) -> dict[str, int]:
@@ -160,14 +195,14 @@ def _memory(
 class _Probe:
     """Two steps on a few pairs: seconds, and bytes that a forward pass keeps for its gradients."""
 
-    def __init__(self, model: Any, pairs: Sequence[Row]) -> None:
+    def __init__(self, model: Any, pairs: Sequence[Row], beside: int) -> None:
         torch = load("torch")
         self._torch, self._model, self._pairs = torch, model, pairs
         self.tokens = sum(sum(_lengths(model, pair)) for pair in pairs)
         trained = [item for item in model.parameters() if item.requires_grad]
         own = {item.untyped_storage().data_ptr() for item in model.parameters()}
-        self.weights = sum(item.nbytes for item in model.parameters())
-        self.state = self.weights + 3 * sum(item.nbytes for item in trained)
+        self.weights = _weights(model)
+        self.state = beside + self.weights + 3 * sum(item.nbytes for item in trained)
         self.kept = self._kept(own)  # and warmed up
         optimizer = torch.optim.AdamW(trained, lr=0.0)
         started = time.perf_counter()
