@@ -9,6 +9,7 @@ import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -173,6 +174,35 @@ def test_writing_is_refused_and_says_where(opened: Opener) -> None:
     ):
         with pytest.raises(WriteRefused, match=r"A searching host cannot .* reindex\.connect"):
             write()
+
+
+def test_by_one_address(opened: Opener, server: str, tmp_path: Path) -> None:
+    target = opened().target
+    assert target.startswith(f"qdrant+{server}/docs?artifacts=")
+    with reindex.connect(target) as connection:
+        assert connection.target == target
+        assert connection.search(QUERY, 1)[0].id == "d7"
+        assert connection.status()["source"]["payload"] == "plain"
+    given = urlencode({"artifacts": tmp_path / "shelf", "payload": "haystack"})
+    with reindex.connect(f"qdrant+{server}/docs?{given}") as connection:
+        assert connection.status()["source"]["payload"] == "haystack"
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("qdrant+http://host:6333/docs", "artifacts=ADDRESS"),
+        ("qdrant+http://host:6333/?artifacts=a", "/ALIAS"),
+        ("qdrant+ftp://host/docs?artifacts=a", "qdrant[+]http"),
+        ("qdrant+http://planted@host/docs?artifacts=a", "QDRANT_API_KEY"),
+        ("qdrant+http://host/docs?artifacts=a&api_key=planted", "no credentials"),
+        ("qdrant+http://host/docs?artifacts=a&payload=words", "payload"),
+    ],
+)
+def test_addresses_that_are_none(target: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as raised:
+        reindex.connect(target)
+    assert "planted" not in str(raised.value)
 
 
 def test_what_is_mistyped(opened: Opener, project: Project) -> None:

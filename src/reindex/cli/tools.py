@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
 @main.command()
 @click.option(
     "--url", envvar="REINDEX_URL", metavar="URL",
-    help="A `reindex serve`; REINDEX_API_KEY is its key. [default: the project of --config, here]",
+    help="A `reindex serve`; REINDEX_API_KEY is its key. Or qdrant+http://HOST/ALIAS?artifacts=…, "
+    "without a registry. [default: the project of --config, here]",
 )  # fmt: skip
 @click.option("--http", is_flag=True, help="Listen for clients over HTTP instead of stdio.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="With --http: the address.")
@@ -54,7 +54,7 @@ def _connected(config: Path, url: str | None) -> Iterator[Connection]:
     import reindex
 
     if url is not None:
-        with reindex.connect(url, api_key=os.environ.get("REINDEX_API_KEY")) as connection:
+        with reindex.connect(url) as connection:
             yield connection
         return
     from reindex.project import open_project

@@ -25,10 +25,11 @@ def connect(
 
     Args:
         target: the URL of a `reindex serve` (``http://…``), the folder or the ``reindex.toml`` of
-            a project, or an open `Project`, which stays the caller's to close. A connection is
-            given back as it is.
+            a project, or an open `Project`, which stays the caller's to close. Without a registry:
+            ``qdrant+http://HOST:6333/ALIAS?artifacts=ADDRESS``, see `reindex.open_searcher`. A
+            connection is given back as it is.
         api_key: the key that the server wants for writing, and for reading where it is not open.
-            None: the environment's ``REINDEX_API_KEY``.
+            None: the environment's ``REINDEX_API_KEY``; of a Qdrant server, ``QDRANT_API_KEY``.
         timeout: seconds that the server gets for an answer.
 
     Raises:
@@ -36,6 +37,10 @@ def connect(
     """
     if isinstance(target, Connection):
         return target
+    if isinstance(target, str) and target.startswith("qdrant+"):
+        from reindex.connection.searching import searcher_at
+
+        return searcher_at(target, api_key=api_key, timeout=timeout)
     if isinstance(target, str) and "://" in target:
         from reindex.connection.http import HttpConnection
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import numpy as np
 
 from reindex.config import QdrantSettings, SourceSettings
 from reindex.connection.base import Connection, Embedded, Kind, check_embedding, check_queries
-from reindex.corpus.frameworks import StoredText, stored_text
-from reindex.errors import UnknownVersion, WriteRefused
+from reindex.corpus.frameworks import stored_text
+from reindex.errors import ConfigError, UnknownVersion, WriteRefused
 from reindex.pages import DocumentPage
 from reindex.records import Condition, Document, PointId
 from reindex.retriever import Results
@@ -25,7 +27,7 @@ from reindex.writes import Ack, Given
 
 
 def open_searcher(
-    url: str, alias: str, *, artifacts: str, cache: str | Path | None = None,
+    url: str | QdrantSettings, alias: str, *, artifacts: str, cache: str | Path | None = None,
     api_key: str | None = None, threads: int | None = None, lease_ttl: float = 1.0,
     source: SourceSettings | None = None,
 ) -> SearchingConnection:  # fmt: skip
@@ -34,7 +36,7 @@ def open_searcher(
     Nothing is loaded before the first search, or `SearchingConnection.warm`.
 
     Args:
-        url: the Qdrant server's.
+        url: the Qdrant server's; or its settings, for time-outs, gRPC and the like.
         alias: the project's; what it points at is searched, also after a flip.
         artifacts: an address that versions were pushed to (`reindex push v2 ADDRESS/v2`), or that
             of one artifact.
@@ -51,19 +53,80 @@ def open_searcher(
         MissingExtra: object storage needs the extra [push].
     """
     shelf = Shelf(artifacts, Path(cache).expanduser() if cache else default_cache())
-    settings = QdrantSettings(url=url, prefer_grpc=False)
-    store = connect(settings, api_key or os.environ.get(settings.api_key_env) or None)
+    source = source or SourceSettings()
+    if isinstance(url, str):
+        url = QdrantSettings(url=url, prefer_grpc=False)
+    store = connect(url, api_key or os.environ.get(url.api_key_env) or None)
     searcher = Searcher(store, alias, shelf, threads=threads, lease_ttl=lease_ttl)
-    connection = SearchingConnection(searcher, url, stored_text(source or SourceSettings()))
+    target = _target(url.url, alias, artifacts, cache, source)
+    connection = SearchingConnection(searcher, target, source)
     connection.at_close(store.close)
     return connection
+
+
+SCHEME = "qdrant+"
+_ASKED = ("artifacts", "cache", "payload")
+
+
+def searcher_at(target: str, *, api_key: str | None, timeout: float) -> SearchingConnection:
+    """`open_searcher` by one text: ``qdrant+http://HOST:6333/ALIAS?artifacts=ADDRESS``.
+
+    Behind it may stand ``&cache=FOLDER`` and ``&payload=haystack`` (the project's
+    ``source.payload``). The key never stands in it.
+
+    Raises:
+        ConfigError: a part is missing, not known, or a password; and as `open_searcher`.
+    """
+    url = urlsplit(target.removeprefix(SCHEME))
+    given = dict(parse_qsl(url.query, keep_blank_values=True))
+    path, _, alias = url.path.rstrip("/").rpartition("/")
+    if url.scheme not in ("http", "https") or not alias or not given.get("artifacts"):
+        raise ConfigError(
+            f"Expected qdrant+http://HOST:6333/ALIAS?artifacts=ADDRESS, got {_place(target)}."
+        )
+    if url.username or url.password or set(given) - set(_ASKED):
+        raise ConfigError(
+            f"{_place(target)}: expected no credentials (the key comes as api_key or from "
+            f"QDRANT_API_KEY), and of {', '.join(_ASKED)} behind the question mark."
+        )
+    payload = given.get("payload", "plain")
+    if payload not in get_args(SourceSettings.model_fields["payload"].annotation):
+        raise ConfigError(f"{_place(target)}: expected the payload of a project's [source].")
+    server = QdrantSettings(
+        url=f"{url.scheme}://{url.netloc}{path}", prefer_grpc=False, timeout=math.ceil(timeout)
+    )
+    return open_searcher(
+        server, unquote(alias), artifacts=given["artifacts"],
+        cache=given.get("cache"), api_key=api_key,
+        source=SourceSettings.model_validate({"payload": payload}),
+    )  # fmt: skip
+
+
+def _target(
+    url: str, alias: str, artifacts: str, cache: str | Path | None, source: SourceSettings
+) -> str:
+    given = {"artifacts": artifacts, "cache": cache and str(cache), "payload": source.payload}
+    asked = {name: value for name, value in given.items() if value and value != "plain"}
+    return f"{SCHEME}{_shown(url).rstrip('/')}/{quote(alias, safe='')}?{urlencode(asked)}"
+
+
+def _shown(url: str) -> str:
+    """Without what stands before the @ of its host."""
+    found = urlsplit(url)
+    return found._replace(netloc=found.netloc.rpartition("@")[2]).geturl()
+
+
+def _place(target: str) -> str:
+    """For errors: without what may be a secret."""
+    return _shown(target).partition("?")[0]
 
 
 class SearchingConnection(Connection):
     """Searches and embeds; whatever would write is refused. See `open_searcher`."""
 
-    def __init__(self, searcher: Searcher, url: str, text_of: StoredText) -> None:
-        self.searcher, self._url, self._text_of = searcher, url, text_of
+    def __init__(self, searcher: Searcher, target: str, source: SourceSettings) -> None:
+        self.searcher, self._target, self._source = searcher, target, source
+        self._text_of = stored_text(source)
         self._hang_up: Callable[[], None] = lambda: None
 
     def at_close(self, hang_up: Callable[[], None]) -> None:
@@ -81,8 +144,8 @@ class SearchingConnection(Connection):
 
     @property
     def target(self) -> str:
-        """The server and the alias; not what `reindex.connect` takes."""
-        return f"{self._url.rpartition('@')[2]} {self.searcher.alias}"
+        """As `Connection.target`."""
+        return self._target
 
     def warm(self) -> None:
         """Fetch and load what is live now, instead of at the first search."""
@@ -150,8 +213,13 @@ class SearchingConnection(Connection):
         self._refuse("take feedback")
 
     def status(self) -> dict[str, Any]:
-        """What serves here: `Searcher.standing`."""
-        return self.searcher.standing()
+        """What serves here: `Searcher.standing`; and how payloads are laid out."""
+        source = self._source
+        layout = {"kind": source.kind, "payload": source.payload}
+        return {
+            **self.searcher.standing(),
+            "source": {**layout, "text_fields": list(source.text_fields)},
+        }
 
     def comparisons(
         self, version: str | None = None, limit: int = 20  # noqa: ARG002
