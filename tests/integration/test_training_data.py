@@ -105,8 +105,9 @@ def test_folds_measure_and_make_no_version(root: Path) -> None:
     ],
 )
 def test_folds_measure_no_other_recipe(root: Path, section: str, said: str) -> None:
-    with (root / "reindex.toml").open("a", encoding="utf-8") as config:
-        config.write(f"\n[train.{section}\n")
+    (root / "reindex.toml").write_text(
+        f'[source]\nkind = "beir"\npath = "."\n[train.{section}\n', "utf-8"
+    )
     done = run(root, "train", "--data", str(root / "pairs.jsonl"), "--folds", "2")
     assert done.exit_code == 1
     assert said in " ".join(done.output.split())
