@@ -74,6 +74,23 @@ def test_several_kinds_train_one_version_and_no_judged_query_is_seen(root: Path)
     assert other["version"]["name"] != version["name"], "scores are part of the recipe"
 
 
+def test_bad_rows_and_how_the_data_was_read_are_told(root: Path) -> None:
+    fields: list[dict[str, Any]] = [
+        {"query": row.anchor + more, "positive": row.positive, "score": 9}
+        for row in pairs() for more in ("", " s")
+    ]  # fmt: skip
+    fields[3]["positive"] = None
+    file = put(root / "some.jsonl", *fields)
+    done = run(root, "train", "--pairs", str(file), "--epochs", "0.1")
+    said = " ".join(done.output.split())
+    assert done.exit_code == 0, said
+    assert "some.jsonl: 1 rows could not be used; they are in dead-letters/pairs.jsonl" in said
+    assert "some.jsonl: the column score says nothing here" in said
+    assert len((root / ".reindex/dead-letters/pairs.jsonl").read_text().splitlines()) == 1
+    again = json.loads(run(root, "train", "--pairs", str(file), "--epochs", "0.1", "--json").stdout)
+    assert len(again["told"]) == 2
+
+
 def test_folds_measure_and_make_no_version(root: Path) -> None:
     command = ["train", "--data", str(root / "pairs.jsonl"), "--folds", "2"]
     done = run(root, *command, "--json")

@@ -101,9 +101,15 @@ def test_pairs_are_drawn_by_grade_where_asked(tmp_path: Path) -> None:
     assert data.digest != read(file).data.digest
 
 
-def test_the_highest_of_two_grades_counts() -> None:
+def test_the_highest_of_two_grades_counts_and_that_there_are_two_is_said(tmp_path: Path) -> None:
     judged = [Graded("q", "p", 0), Graded("q", "p", 2), Graded("q", "n", 0)]
     assert pairs_of(judged, min_grade=1, by_grade=False).rows == [TrainingExample("q", "p", ("n",))]
+    rows = [{"query": item.query, "text": item.document, "grade": item.grade} for item in judged]
+    found = read(put(tmp_path / "a.jsonl", *rows, rows[2]))
+    assert found.data.rows == [TrainingExample("q", "p", ("n",))]
+    assert found.dropped == {
+        "another judgement of the same pair has another grade; the highest counts": 1
+    }
 
 
 def test_every_row_gets_as_many_negatives() -> None:

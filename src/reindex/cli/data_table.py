@@ -101,5 +101,7 @@ def show_folds(found: CrossValidation) -> None:
         gain = found.mean("after", name) - found.mean("before", name)
         click.echo(f"{name}: {gain:+.4f} on average, ± {found.deviation(name):.4f} between folds")
     click.echo(f"Searched in {found.documents:,} documents. No version was made: reindex train")
+    for line in found.told:
+        click.echo(line)
     if found.held_out:
         click.echo(f"{found.held_out} rows were left out: they hold a judged query.")

@@ -54,6 +54,8 @@ def mine(project: Project, output: Path, corpus: Path | None, as_json: bool, **g
         emit_json(done)
         return
     show_mined(done.report)
+    for line in done.told:
+        click.echo(line)
     if done.held_out:
         click.echo(f"{done.held_out} pairs were left out: their query is a judged one.")
     click.echo(f"Next: reindex train --pairs {output}")

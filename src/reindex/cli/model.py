@@ -161,7 +161,7 @@ def show_trained(trained: Trained, *, as_json: bool) -> None:
     """The version with its dev metrics, before and after."""
     version = trained.version
     if as_json:
-        emit_json({"version": version, "held_out": trained.held_out})
+        emit_json({"version": version, "held_out": trained.held_out, "told": trained.told})
         return
     if trained.result is None:
         click.echo(
@@ -170,6 +170,8 @@ def show_trained(trained: Trained, *, as_json: bool) -> None:
         )
         return
     lineage = trained.result.lineage
+    for line in trained.told:
+        click.echo(line)
     for item in lineage["objectives"]:
         click.echo(f"{item['rows']:,} {item['kind']}: loss {item['loss']} ({item['reason']})")
     click.echo(f"Pooling: {lineage['pooling']}; batches padded on the {lineage['padding_side']}.")

@@ -26,6 +26,9 @@ UNREAD = (
 )
 
 
+TWICE = "another judgement of the same pair has another grade; the highest counts"
+
+
 class CorpusAlone(DataError):
     """A file of documents without queries."""
 
@@ -161,6 +164,8 @@ def made_of_grades(judged: Sequence[Graded], how: DataSettings, dropped: dict[st
         )
     grades = Counter(item.grade for item in judged)
     counts = ", ".join(f"{grade:g}: {count:,}" for grade, count in sorted(grades.items()))
+    if found.twice:
+        dropped = {**dropped, TWICE: found.twice}
     return _weighted(found, dropped, f"judgements by grade: {counts}")
 
 

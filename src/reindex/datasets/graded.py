@@ -30,11 +30,15 @@ class Graded:
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
-    """Rows to train on, how often each is drawn beside the others, and their lines."""
+    """Rows to train on, how often each is drawn beside the others, and their lines.
+
+    ``twice`` counts judgements of a pair that another one gives another grade.
+    """
 
     rows: list[TrainingExample]
     weights: list[float]
     lines: list[int]
+    twice: int = 0
 
 
 def pairs_of(judged: Sequence[Graded], *, min_grade: int, by_grade: bool) -> Weighted:
@@ -44,8 +48,10 @@ def pairs_of(judged: Sequence[Graded], *, min_grade: int, by_grade: bool) -> Wei
     neither. Of a text that was judged twice for a query the highest grade counts.
     """
     best: dict[tuple[str, str], Graded] = {}
+    twice = 0
     for item in judged:
         known = best.get((item.query, item.document))
+        twice += known is not None and known.grade != item.grade
         if known is None or known.grade < item.grade:
             best[item.query, item.document] = item
     against: dict[str, list[str]] = defaultdict(list)
@@ -57,7 +63,8 @@ def pairs_of(judged: Sequence[Graded], *, min_grade: int, by_grade: bool) -> Wei
         TrainingExample(item.query, item.document, tuple(against[item.query])) for item in relevant
     ]
     weights = [item.grade if by_grade else 1.0 for item in relevant]
-    return Weighted(even(rows, MOST_NEGATIVES), weights, [item.line for item in relevant])
+    lines = [item.line for item in relevant]
+    return Weighted(even(rows, MOST_NEGATIVES), weights, lines, twice)
 
 
 def even(rows: Sequence[TrainingExample], most: int, *, seed: int = 13) -> list[TrainingExample]:

@@ -51,12 +51,16 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class CrossValidation:
-    """All folds; ``mean`` and ``deviation`` (standard, between folds) are of the metrics after."""
+    """All folds; ``mean`` and ``deviation`` (standard, between folds) are of the metrics after.
+
+    ``told`` is what people should know of how the data was read.
+    """
 
     folds: tuple[Fold, ...]
     documents: int
     groups: int
     held_out: int
+    told: tuple[str, ...] = ()
 
     def mean(self, when: str, metric: str) -> float:
         """Over folds, each counting alike. ``when``: ``before`` or ``after``."""
@@ -71,7 +75,7 @@ class CrossValidation:
         metrics = list(self.folds[0].after)
         return {
             "folds": list(self.folds), "documents": self.documents, "groups": self.groups,
-            "held_out": self.held_out,
+            "held_out": self.held_out, "told": self.told,
             "before": {name: self.mean("before", name) for name in metrics},
             "after": {name: self.mean("after", name) for name in metrics},
             "gain_deviation": {name: self.deviation(name) for name in metrics},
@@ -119,8 +123,9 @@ def cross_validate(
             done.append(fold.run(workspace, settings, given, job))
         job.details.update(folds=folds, rows=len(rows))
     return CrossValidation(
-        tuple(done), min(len(corpus_texts), MOST_DOCUMENTS), cut.groups, given.held_out
-    )
+        tuple(done), min(len(corpus_texts), MOST_DOCUMENTS), cut.groups, given.held_out,
+        given.told,
+    )  # fmt: skip
 
 
 def _check(settings: TrainSettings) -> None:

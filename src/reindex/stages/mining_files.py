@@ -20,11 +20,15 @@ from reindex.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class MinedFile:
-    """A file of n-tuples that `reindex train --pairs` takes, and how it came about."""
+    """A file of n-tuples that `reindex train --pairs` takes, and how it came about.
+
+    ``told`` is what people should know of how the pairs were read.
+    """
 
     path: Path
     held_out: int
     report: MiningReport
+    told: tuple[str, ...] = ()
 
 
 def mine_file(
@@ -50,7 +54,7 @@ def mine_file(
     whole = TrainingSet("pairs", given.examples, output.name)
     mined = mined_data(workspace, data, settings, replace(given, sets=(whole,)))
     write_rows(mined.given.examples, output)
-    return MinedFile(output, given.held_out, mined.reports[0])
+    return MinedFile(output, given.held_out, mined.reports[0], given.told)
 
 
 def write_rows(rows: Sequence[TrainingExample], output: Path) -> None:

@@ -34,12 +34,14 @@ class Trained:
     """A version that was trained.
 
     ``result`` is None where a version of this very recipe and data existed already; ``held_out``
-    counts the examples that were left out because their query is a judged one.
+    counts the examples that were left out because their query is a judged one; ``told`` is what
+    people should know of how the data was read: bad rows, labels without an agreement, ….
     """
 
     version: Version
     result: TrainResult | None
     held_out: int
+    told: tuple[str, ...] = ()
 
 
 class BaseRecipe(TypedDict):
@@ -117,10 +119,10 @@ def train(
     recipe = recipe_of(settings, first.given)
     version = from_leader(lambda: _version_of(workspace, settings, recipe, again=again))
     if version.state != "created":
-        return Trained(version, None, held_out)
+        return Trained(version, None, held_out, given.told)
     if not leads():
         result = rounds.run(first, held, workspace.run_folder(version.name), base=base)
-        return Trained(from_leader(lambda: version), result, held_out)
+        return Trained(from_leader(lambda: version), result, held_out, given.told)
     locks = [version_lock(version.name)]
     with supervised(workspace, "train", version.name, locks=locks) as job:
         folder = workspace.run_folder(version.name)
@@ -128,7 +130,7 @@ def train(
         job.details.update(seconds=result.seconds, steps=result.steps)
         done = from_leader(lambda: _record(workspace, version, result, given))
         drop_rounds(folder, result.checkpoint)
-        return Trained(done, result, held_out)
+        return Trained(done, result, held_out, given.told)
 
 
 def data_to_train_on(

@@ -24,6 +24,9 @@ from reindex.stages.leaking import judged_hashes, judged_texts
 from reindex.stages.reading import documents_of
 from reindex.workspace import Workspace
 
+LETTERS = "pairs"
+"""Name of the dead letters of training data."""
+
 
 def configured_data(settings: TrainSettings) -> tuple[DataSettings, ...]:
     """The tables of [[train.data]]; ``train.pairs`` is the short form of one, and comes first."""
@@ -56,15 +59,24 @@ class _Project:
 
 
 def read_sets(workspace: Workspace, settings: TrainSettings) -> list[TrainingSet]:
-    """The training sets of the settings' tables, else the source's pairs; bad rows are kept apart.
+    """The training sets of the settings' tables, else the source's pairs.
+
+    Raises:
+        ConfigError, DataError, TooManyBadRows: as `read_files`.
+    """
+    return [file.data for file in read_files(workspace, settings)]
+
+
+def read_files(workspace: Workspace, settings: TrainSettings) -> list[DataFile]:
+    """The files of the settings' tables, else the source's pairs; bad rows are kept apart.
 
     Raises:
         ConfigError: there are none. DataError, TooManyBadRows: they cannot be read.
     """
     tables = configured_data(settings)
     if tables:
-        with workspace.dead_letters("pairs") as dead:
-            return [read_table(workspace, table, dead).data for table in tables]
+        with workspace.dead_letters(LETTERS) as dead:
+            return [read_table(workspace, table, dead) for table in tables]
     queries, qrels = workspace.queries_file(), workspace.train_qrels()
     if queries is None or qrels is None:
         raise ConfigError(
@@ -73,7 +85,18 @@ def read_sets(workspace: Workspace, settings: TrainSettings) -> list[TrainingSet
         )
     with documents_of(workspace) as source:
         rows = examples_from_beir(queries, qrels, source)
-    return [TrainingSet("pairs", rows, source.name)]
+    return [DataFile(source.name, "pairs", {}, TrainingSet("pairs", rows, source.name))]
+
+
+def told_of(file: DataFile) -> list[str]:
+    """What was left out of a file and how it was read, a line each."""
+    lines = [f"{count:,} rows were left out: {reason}" for reason, count in file.dropped.items()]
+    if file.bad:
+        lines.append(
+            f"{file.bad:,} rows could not be used; they are in dead-letters/{LETTERS}.jsonl of the "
+            "project's home, and `reindex data check` tells why"
+        )
+    return [f"{file.path}: {line}." for line in (*lines, *file.notes)]
 
 
 def without_judged(
@@ -123,12 +146,14 @@ class TrainingData:
         tables: loss and weight of each.
         held_out: rows that were left out because of a judged query.
         read: the sets before that.
+        told: what people should know of how they were read.
     """
 
     sets: tuple[TrainingSet, ...]
     tables: tuple[DataSettings, ...]
     held_out: int
     read: tuple[TrainingSet, ...]
+    told: tuple[str, ...] = ()
 
     @property
     def examples(self) -> list[TrainingExample]:
@@ -189,7 +214,8 @@ def training_data(
     Raises:
         ConfigError: no data is configured. DataError: nothing of it can be used, or is left.
     """
-    read = read_sets(workspace, settings)
+    files = read_files(workspace, settings)
+    read = [file.data for file in files]
     places = {workspace, project or workspace}
     hashes = set[str]().union(*map(judged_hashes, places))
     texts = {text for place in places for text in judged_texts(place)}
@@ -207,4 +233,5 @@ def training_data(
         configured_data(settings) or (DataSettings(path=Path()),),
         held_out,
         tuple(read),
+        tuple(line for file in files for line in told_of(file)),
     )
