@@ -12,6 +12,11 @@ KEY_BYTES = 17
 _NAMESPACE = ID_NAMESPACE.bytes
 
 
+def keeps_integer(value: int) -> bool:
+    """Whether engines keep it as it is; beyond 64 bits it would come back as a float."""
+    return -(2**63) <= value < 2**64
+
+
 def pack_id(id: PointId) -> bytes:
     """The point id as ``KEY_BYTES`` bytes."""
     if isinstance(id, int):

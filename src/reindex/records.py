@@ -205,7 +205,7 @@ class Stamp:
     def from_payload(cls, payload: Mapping[str, Any] | None) -> Stamp | None:
         """The stamp within a stored payload, or None where there is none or a foreign one."""
         raw = (payload or {}).get(STAMP_KEY)
-        if not isinstance(raw, Mapping):
+        if not isinstance(raw, Mapping) or not isinstance(raw.get("id"), str | int):
             return None
         try:
             return cls(*_STAMP_FIELDS(raw))

@@ -99,6 +99,7 @@ class TestReading:
 
     @pytest.mark.parametrize(
         "path", ["/ui/comparisons/99", "/ui/comparisons/x", "/ui/versions/v9", "/ui/jobs/9",
+                 "/ui/jobs/9223372036854775808",
                  "/ui/comparisons/1/queries/9999", "/ui/parts/x", "/ui/search?q=a&beside=v9"],
     )  # fmt: skip
     def test_what_is_not_there_is_a_page_too(self, client: TestClient, path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import socket
@@ -167,6 +168,14 @@ class TestDocuments:
 
 
 class TestDecisions:
+    def test_a_refusal_is_no_accident_in_the_log(
+        self, client: TestClient, project: HashWorkspace, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        answer = client.post("/v1/promote", json={"version": "v2"}, headers=key(project, "operate"))
+        assert answer.status_code == 409
+        gc.collect()
+        assert [item for item in caplog.records if item.name == "asyncio"] == []
+
     def test_promote_and_roll_back_name_the_key(
         self, client: TestClient, project: HashWorkspace
     ) -> None:

@@ -90,6 +90,8 @@ def test_what_cannot_be_done_is_told(client: TestClient, project: HelpProject) -
     assert client.post("/v1/comparisons", json={}).status_code == 400
     assert client.get("/v1/jobs/77").status_code == 404
     assert client.post("/v1/jobs/77/cancel").status_code == 404
+    assert client.post(f"/v1/jobs/{2**63}/cancel").status_code == 400
+    assert client.get(f"/v1/jobs/{2**63}").status_code == 400
     job = ended(client, client.post("/v1/comparisons", json={"version": "v2"}).json())
     assert (job["state"], job["error"]["code"]) == ("failed", "ComparisonError")
     assert "reindex build v2" in job["error"]["message"]

@@ -120,6 +120,7 @@ def test_a_payload_change_embeds_nothing(project: HashWorkspace) -> None:
     [
         (("", "x", {}), "blank"),
         ((True, "x", {}), "got bool"),
+        ((2**64, "x", {}), "64 bits"),
         (("a", " ", {}), "blank"),
         (("a", None, {"tenant": 1}), "no text in"),
         (("a", "x", {"_reindex": {}}), "reserved"),

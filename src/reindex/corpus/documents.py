@@ -12,6 +12,7 @@ from reindex.corpus.frameworks import stored_text
 from reindex.corpus.images import checked_reference
 from reindex.corpus.readers import Fields
 from reindex.errors import ConfigError
+from reindex.point_ids import keeps_integer
 from reindex.records import STAMP_KEY, Document, Payload
 
 
@@ -105,12 +106,16 @@ def shaped(
 
 def _id(fields: Fields, name: str) -> int | str:
     id: Any = fields.get(name)
-    if (type(id) is str and id and not id.isspace()) or type(id) is int:
+    if type(id) is str and id and not id.isspace():
+        return id
+    if type(id) is int and keeps_integer(id):
         return id
     if id is None:
         raise UnusableRow(f"no id in {name}")
     if id == "" or isinstance(id, str):
         raise UnusableRow(f"blank id in {name}")
+    if type(id) is int:
+        raise UnusableRow(f"id in {name} is an integer of more than 64 bits (give it as text)")
     raise UnusableRow(f"id in {name} is {type(id).__name__}, expected a string or an integer")
 
 

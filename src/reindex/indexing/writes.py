@@ -12,6 +12,7 @@ from reindex.config import SourceSettings
 from reindex.corpus.documents import shaped
 from reindex.corpus.frameworks import stored_text
 from reindex.errors import WriteRefused
+from reindex.point_ids import keeps_integer
 from reindex.records import Document, Payload
 from reindex.writes import Ack, Write
 
@@ -59,6 +60,8 @@ def _check_id(id: object) -> None:
         raise TypeError(f"expected a string or an integer as its id, got {type(id).__name__}")
     if isinstance(id, str) and not id.strip():
         raise ValueError("its id is blank")
+    if isinstance(id, int) and not keeps_integer(id):
+        raise ValueError("an integer as an id has 64 bits at most; give it as text")
 
 
 def _check_json(payload: Payload | None) -> None:

@@ -1,8 +1,14 @@
-"""What all requests' bodies have in common."""
+"""What requests have in common."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict
+
+Number = Annotated[int, Path(ge=0, lt=2**63)]
+"""A job's or a comparison's, in a path: as the registry can have it."""
 
 
 class Body(BaseModel):

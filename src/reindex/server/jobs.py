@@ -15,6 +15,7 @@ from reindex.promotion import acting_for
 from reindex.registry.control import Control, Verb
 from reindex.registry.jobs import JobBook
 from reindex.server.auth import Asker, needs, service_of
+from reindex.server.bodies import Number
 from reindex.server.errors import Problem
 from reindex.server.job_views import BuildRequest, CompareRequest, Jobs, JobView, view
 from reindex.server.service import Service
@@ -66,14 +67,14 @@ async def all_jobs(
 
 
 @router.get("/v1/jobs/{id}", dependencies=READING, response_model=JobView)
-async def one_job(id: int, request: Request) -> Any:
+async def one_job(id: Number, request: Request) -> Any:
     """How far a job is, and what came of it."""
     service = service_of(request)
     return await service.run_aside(read_job, service.project, id)
 
 
 @router.post("/v1/jobs/{id}/{verb}", response_model=JobView)
-async def order(id: int, verb: Verb, request: Request, asker: Operator) -> Any:
+async def order(id: Number, verb: Verb, request: Request, asker: Operator) -> Any:
     """Cancel, pause or resume a job, whichever process does it. What was done is kept."""
     service = service_of(request)
     return await order_job(service, asker, verb, id)

@@ -18,7 +18,7 @@ from reindex.promotion import acting_for
 from reindex.registry.canaries import Canary
 from reindex.registry.ledger import Promotion, StoredComparison, Version
 from reindex.server.auth import Asker, needs, service_of
-from reindex.server.bodies import Body
+from reindex.server.bodies import Body, Number
 from reindex.server.errors import Problem
 from reindex.server.job_views import JobView
 from reindex.server.jobs import accepted, start_job
@@ -119,7 +119,7 @@ async def comparisons(request: Request, version: str | None = None, limit: int =
 
 
 @router.get("/v1/comparisons/{id}", dependencies=READING)
-async def comparison(id: int, request: Request) -> Response:
+async def comparison(id: Number, request: Request) -> Response:
     """One comparison with every query's scores: measure -> query -> [live, candidate]."""
 
     def read(project: Project) -> Any:

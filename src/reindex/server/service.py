@@ -102,7 +102,9 @@ class Service:
         """The result of a job, however long it takes, or what it raises. It goes on without us."""
         if started.end is None:
             raise Conflict(f"Job {started.record.id} does that already.")
-        await asyncio.wait({asyncio.wrap_future(started.end)})
+        ended = asyncio.wrap_future(started.end)
+        ended.add_done_callback(_look_at)
+        await asyncio.wait({ended})
         if started.end.cancelled():
             job = await self.run_aside(self.work.book.get, started.record.id)
             raise RunStopped(job.outcome["error"]["message"])
@@ -153,6 +155,12 @@ class Service:
         except ReindexError as error:
             return Condition("not ready", str(error), None)
         return Condition(self._retriever.health(), self._retriever.last_error, lease.version)
+
+
+def _look_at(ended: asyncio.Future[Any]) -> None:
+    """So that asyncio does not log what is answered: a flip that was refused is no accident."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 def _in_context(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:

@@ -14,6 +14,7 @@ from reindex.project import Project
 from reindex.promotion import previous_collection
 from reindex.registry.control import Verb
 from reindex.server.auth import service_of
+from reindex.server.bodies import Number
 from reindex.server.dashboard.rendering import Page, go_to, show
 from reindex.server.dashboard.visitors import (
     Visitor,
@@ -92,7 +93,7 @@ async def _start(request: Request, kind: str, given: Mapping[str, Any], name: st
 
 
 @router.post("/ui/jobs/{id}/{verb}")
-async def order(id: int, verb: Verb, request: Request) -> Response:
+async def order(id: Number, verb: Verb, request: Request) -> Response:
     """Cancels, pauses or resumes a job."""
     visitor, service = allowed(request, "operate"), service_of(request)
     await form_of(request, visitor)

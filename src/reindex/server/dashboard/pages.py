@@ -10,6 +10,7 @@ from reindex.project import Project
 from reindex.registry.jobs import JobBook
 from reindex.report.page import render
 from reindex.server.auth import service_of
+from reindex.server.bodies import Number
 from reindex.server.dashboard import actions, comparing, overview, searching
 from reindex.server.dashboard.describing import reference
 from reindex.server.dashboard.rendering import HEADERS, Page, asset, show, whole
@@ -76,7 +77,7 @@ async def report(name: str, request: Request) -> Response:
 
 
 @router.get("/ui/comparisons/{id}")
-async def comparison(id: int, request: Request, sort: str = "worst", page: int = 1) -> Response:
+async def comparison(id: Number, request: Request, sort: str = "worst", page: int = 1) -> Response:
     """Verdict, charts, and every query."""
     visitor, service = allowed(request, "read"), service_of(request)
     found = await service.run(comparing.page_of, service.project, id, sort, page)
@@ -84,7 +85,7 @@ async def comparison(id: int, request: Request, sort: str = "worst", page: int =
 
 
 @router.get("/ui/comparisons/{id}/queries/{number}")
-async def query(id: int, number: int, request: Request) -> Response:
+async def query(id: Number, number: Number, request: Request) -> Response:
     """What both sides found for a query."""
     visitor, service = allowed(request, "read"), service_of(request)
     found = await service.run(comparing.query_of, service.project, id, number)
@@ -112,7 +113,7 @@ async def jobs(request: Request) -> Response:
 
 
 @router.get("/ui/jobs/{id}")
-async def job(id: int, request: Request) -> Response:
+async def job(id: Number, request: Request) -> Response:
     """How far a job is, and what came of it."""
     visitor, service = allowed(request, "read"), service_of(request)
     await service.run_aside(read_job, service.project, id)
