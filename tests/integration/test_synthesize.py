@@ -191,6 +191,19 @@ def test_what_fails_for_single_passages_is_told(server: OpenAIServer, folder: Pa
     assert (again["asked"], again["failed"]) == (1, {})
 
 
+def test_where_nothing_comes_of_it_the_failures_are_told(
+    server: OpenAIServer, folder: Path
+) -> None:
+    server.script = lambda number, _: (
+        Says(200, completion("[]")) if number else error(500, "hiccup")
+    )
+    result = run(server, "--concurrency", "1", "--attempts", "1", "--max-passages", "3")
+    said = " ".join(result.output.split())
+    assert result.exit_code == 1
+    assert "2 answers without a query" in said
+    assert "1 requests failed: the endpoint answered 500: hiccup" in said
+
+
 def test_duplicates_and_judged_queries_are_dropped(server: OpenAIServer, folder: Path) -> None:
     judged = f"Tell me of {text(0)[:30]}"
     (folder / "data" / "queries.jsonl").write_text(json.dumps({"_id": "q", "text": judged}))

@@ -145,7 +145,7 @@ def _synthesize(workspace: Workspace, wanted: Wanted, progress: Progress) -> Syn
     if kept and settings.round_trip != "off":
         kept, trip = _round_trip(workspace, settings, kept, tally, version, progress)
     if not kept:
-        raise DataError(_nothing(passages, tally))
+        raise DataError(_nothing(passages, tally, written))
     done = Synthesized(wanted.how, wanted.output, passages, len(kept), tally, trip, written)
     write_rows(wanted.output, _rows(kept, wanted), _origin(workspace, done, settings, prompt))
     return done
@@ -296,8 +296,12 @@ def _origin(
     }
 
 
-def _nothing(passages: Passages, tally: Tally) -> str:
-    why = ", ".join(f"{count:,} {reason}" for reason, count in tally.dropped.items()) or "none made"
+def _nothing(passages: Passages, tally: Tally, written: Written | None) -> str:
+    reasons = [f"{count:,} {reason}" for reason, count in tally.dropped.items()]
+    if written is not None:
+        reasons += [f"{count:,} answers {reason}" for reason, count in written.unusable.items()]
+        reasons += [f"{count:,} requests failed: {why}" for why, count in written.failed.items()]
+    why = ", ".join(reasons) or "none made"
     return (
         f"No pair is left: {len(passages.chosen):,} passages gave {tally.total:,} queries ({why}). "
         "Nothing was written."
