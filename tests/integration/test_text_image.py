@@ -10,12 +10,25 @@ import numpy as np
 import pytest
 
 from reindex.artifact import load_manifest
+from reindex.config.synthesis import SynthesisSettings
+from reindex.corpus.training_sets import TrainingSet
+from reindex.datasets.lengths import columns_of
 from reindex.datasets.reading import read_examples
 from reindex.encoder import OnnxEncoder
 from reindex.encoder.images import load_image, preprocess, probe_image
 from reindex.errors import ArtifactError, DataError
+from reindex.evaluation.baselines import bm25_run
+from reindex.evaluation.groups import words as words_of
 from reindex.export import export_checkpoint
-from reindex.records import image_path, image_reference, text_hash
+from reindex.records import (
+    Document,
+    Query,
+    TrainingExample,
+    image_path,
+    image_reference,
+    text_hash,
+)
+from reindex.synthesis.passages import choose
 from reindex.training.base import load_base
 from tests.architectures import MAKERS, as_checkpoint, clip
 from tests.loop_fixtures import run, run_json
@@ -163,6 +176,41 @@ def test_pairs_name_images_from_their_own_folder(tmp_path: Path) -> None:
     lines(tmp_path / "pairs.jsonl", [{"query": "red", "image": "gone.png"}])
     with pytest.raises(DataError, match="image cannot be read"):
         read_examples(tmp_path / "pairs.jsonl")
+
+
+def test_an_images_name_is_no_text(references: list[str]) -> None:
+    """Not for BM25, not for near-duplicates, not for the lengths of texts, nor as a passage."""
+    pytest.importorskip("bm25s")
+    texts = {str(at): reference for at, reference in enumerate(references)}
+    texts["a"], words = "some png text", Path(image_path(references[0])).parent.name
+    queries = [Query("q", f"{words} png"), Query("r", f"{words} 0")]
+    assert bm25_run(texts, queries, 3) == {"q": ["a"], "r": []}
+    assert bm25_run({"0": references[0]}, queries, 3) == {}
+    groups = [sorted(words_of(reference)) for reference in references]
+    assert [len(group) for group in groups] == [1] * len(references)
+    assert len({group[0] for group in groups}) == len(references)
+    rows = [TrainingExample(f"a picture {at}", text) for at, text in texts.items()]
+    columns = columns_of(TrainingSet("pairs", rows))
+    assert columns["positive"] == ["some png text"]
+    documents = [Document(key, text, {}) for key, text in texts.items()]
+    found = choose(documents, SynthesisSettings(min_words=1), None, text_of=str)
+    assert [passage.document for passage in found.chosen] == ["a"]
+    assert found.dropped == {"images": len(references)}
+
+
+def test_what_a_text_image_model_can_and_cannot_be_trained_with_is_said(tmp_path: Path) -> None:
+    folder = write_project(tmp_path / "project")
+    run(folder, "init")
+    needs = run_json(folder, "plan", "--train")
+    assert needs["tokens"] == pytest.approx(17 + 14, abs=3)  # 16 patches and one; a caption
+    config = (folder / "reindex.toml").read_text("utf-8")
+    layers = config.replace('base = "clip"', 'base = "clip"\nmatryoshka = "2d"')
+    (folder / "reindex.toml").write_text(layers, "utf-8")
+    assert "two towers" in run(folder, "train", code=1).output
+    mined = config.replace("[train]", '[train.negatives]\nsources = "bm25,dense"\n[train]')
+    (folder / "reindex.toml").write_text(mined, "utf-8")
+    told = run_json(folder, "train")["version"]["recipe"]["lineage"]["rounds"][0]["mined"][0]
+    assert set(told["taken"]) <= {"dense", "fill"}
 
 
 def test_images_are_trained_on_built_compared_and_searched_with_text(tmp_path: Path) -> None:

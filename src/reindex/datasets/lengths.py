@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from reindex.corpus.training_sets import TrainingSet
-from reindex.records import LabelledText, TrainingExample
+from reindex.records import LabelledText, TrainingExample, image_path
 
 Counter = Callable[[Sequence[str]], list[int]]
 
@@ -79,7 +79,7 @@ def _own_limit(folder: Path) -> int | None:
 
 
 def columns_of(data: TrainingSet) -> dict[str, list[str]]:
-    """The different texts of each column of a set."""
+    """The different texts of each column of a set, images left out."""
     found: dict[str, dict[str, None]] = {}
     for row in data.rows:
         if isinstance(row, TrainingExample):
@@ -93,7 +93,8 @@ def columns_of(data: TrainingSet) -> dict[str, list[str]]:
         else:
             cells = [("first", row.first), ("second", row.second)]
         for column, text in cells:
-            found.setdefault(column, {})[text] = None
+            if not image_path(text):
+                found.setdefault(column, {})[text] = None
     return {column: list(texts) for column, texts in found.items()}
 
 

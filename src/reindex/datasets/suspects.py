@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from reindex.datasets.checks import Place, found, short
-from reindex.evaluation.baselines import import_bm25s
+from reindex.evaluation.baselines import bm25_words, import_bm25s
 from reindex.inspection.findings import Finding
 from reindex.protocols import Encoder
 from reindex.records import TrainingExample
@@ -39,10 +38,10 @@ def by_words(rows: Sequence[Place], *, seed: int = 13) -> Iterator[Finding]:
     texts = list(dict.fromkeys(text for place, _ in drawn for text in _answers(place)))
     numbers = {text: number for number, text in enumerate(texts)}
     index = library.BM25(method="lucene", k1=1.5, b=0.75)
-    index.index(_words(library, texts), show_progress=False)
+    index.index(bm25_words(library, texts), show_progress=False)
 
     def scores(row: TrainingExample) -> Sequence[float]:
-        [asked] = _words(library, [row.anchor])
+        [asked] = bm25_words(library, [row.anchor])
         if not asked:
             return [0.0] * (1 + len(row.negatives))
         of_all = index.get_scores(asked)
@@ -91,13 +90,6 @@ def _drawn(rows: Sequence[Place], seed: int) -> list[tuple[Place, TrainingExampl
 def _answers(place: Place) -> tuple[str, ...]:
     row = place.row
     return (row.positive, *row.negatives) if isinstance(row, TrainingExample) else ()
-
-
-def _words(library: Any, texts: Sequence[str]) -> list[list[str]]:
-    words: list[list[str]] = library.tokenize(
-        list(texts), stopwords="en", return_ids=False, show_progress=False
-    )
-    return words
 
 
 def _suspects(

@@ -13,7 +13,7 @@ from reindex.evaluation.metrics import depth_of, macro, per_query
 from reindex.evaluation.results import BaselineRow
 from reindex.measures import Measure
 from reindex.protocols import Progress
-from reindex.records import Document, Qrels, Query
+from reindex.records import Document, Qrels, Query, image_path
 
 
 def read_texts(
@@ -47,12 +47,12 @@ def bm25_row(
 def bm25_run(texts: Mapping[str, str], queries: Sequence[Query], k: int) -> dict[str, list[str]]:
     """BM25's first k documents for each query, best first. Raises MissingExtra."""
     bm25s = import_bm25s()
-    ids, words = list(texts), _tokens(bm25s, list(texts.values()))
+    ids, words = list(texts), bm25_words(bm25s, list(texts.values()))
     if not any(words):
         return {}
     index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
     index.index(words, show_progress=False)
-    asked = _tokens(bm25s, [query.text for query in queries])
+    asked = bm25_words(bm25s, [query.text for query in queries])
     found, scores = index.retrieve(asked, k=min(k, len(ids)), show_progress=False)
     return {
         query.id: [ids[int(row)] for row, score in zip(rows, values, strict=True) if score > 0]
@@ -60,10 +60,16 @@ def bm25_run(texts: Mapping[str, str], queries: Sequence[Query], k: int) -> dict
     }
 
 
-def _tokens(bm25s: Any, texts: list[str]) -> list[list[str]]:
-    """Words as strings, so that words of queries that no document has do no harm."""
+def bm25_words(bm25s: Any, texts: Sequence[str]) -> list[list[str]]:
+    """Words as strings, so that words of queries that no document has do no harm.
+
+    English stop words are left out, nothing is stemmed, and an image has no words.
+    """
     words: list[list[str]] = bm25s.tokenize(
-        texts, stopwords="en", return_ids=False, show_progress=False
+        ["" if image_path(text) else text for text in texts],
+        stopwords="en",
+        return_ids=False,
+        show_progress=False,
     )
     return words
 

@@ -15,7 +15,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from reindex.records import Judgements
+from reindex.records import Judgements, image_path, text_hash
 
 NEAR_DUPLICATE = 0.9
 """Jaccard similarity of two queries' word sets from which they count as the same question."""
@@ -44,7 +44,9 @@ def group_queries(judgements: Judgements) -> NDArray[np.int64]:
 
 
 def words(text: str) -> frozenset[str]:
-    """The words of a text; a text without any word is its own single word."""
+    """The words of a text; one without any, or an image, is its own single word."""
+    if image_path(text):
+        return frozenset({text_hash(text)})
     folded = unicodedata.normalize("NFKC", text).casefold()
     return frozenset(re.findall(r"\w+", folded)) or frozenset({folded.strip()})
 

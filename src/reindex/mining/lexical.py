@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reindex.evaluation.baselines import import_bm25s
+from reindex.evaluation.baselines import bm25_words, import_bm25s
 from reindex.mining.candidates import NONE, Candidates
 from reindex.mining.snapshot import Snapshot
 from reindex.protocols import Progress
@@ -32,25 +32,20 @@ def bm25_candidates(
         MissingExtra: bm25s is not installed.
     """
     library = import_bm25s()
-    asked = _words(library, queries)
+    asked = bm25_words(library, queries)
     vocabulary = {word: at for at, word in enumerate(sorted({w for row in asked for w in row}))}
     found = Candidates.empty("bm25", len(queries))
     if not vocabulary:
         return found
     asked = [[word for word in row if word in vocabulary] for row in asked]
     for first, documents in _parts(library, snapshot, vocabulary, part, progress):
+        if not any(documents):  # images alone: an index needs a word
+            continue
         index = library.BM25(method="lucene", k1=1.5, b=0.75)
         index.index((documents, dict(vocabulary)), show_progress=False)
         depth_here = min(depth, len(documents))
         found = found.best(_ask(index, asked, first, depth_here, progress), depth)
     return found
-
-
-def _words(library: Any, texts: Sequence[str]) -> list[list[str]]:
-    words: list[list[str]] = library.tokenize(
-        list(texts), stopwords="en", return_ids=False, show_progress=False
-    )
-    return words
 
 
 def _parts(
@@ -64,7 +59,7 @@ def _parts(
         if len(documents) + len(texts) > part:
             yield first, documents
             first, documents = start, []
-        words = _words(library, texts)
+        words = bm25_words(library, texts)
         documents.extend([vocabulary.get(word, other) for word in row] for row in words)
         progress("bm25 index", start + len(texts), len(snapshot))
     yield first, documents

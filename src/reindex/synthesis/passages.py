@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from reindex.config.synthesis import SynthesisSettings
 from reindex.corpus.excerpts import TextOf, excerpt
 from reindex.errors import DataError
-from reindex.records import Document
+from reindex.records import Document, image_path
 from reindex.synthesis.near import NearTexts
 from reindex.synthesis.records import Passage, Tally
 from reindex.synthesis.texts import first_words, word_count
@@ -100,6 +100,8 @@ def choose(
 def _unfit(document: Document, settings: SynthesisSettings, left_out: frozenset[str]) -> str:
     if str(document.id) in left_out:
         return "judged"
+    if image_path(document.text):
+        return "images"
     return "too short" if word_count(document.text) < settings.min_words else ""
 
 

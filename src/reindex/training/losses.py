@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reindex.errors import ConfigError
 from reindex.losses import Loss
+from reindex.training.images import is_text_image
 from reindex.training.libraries import load, sentence_transformers_part
 from reindex.training.passes import ON_A_CPU, Passes
 
@@ -88,6 +89,11 @@ def _check(loss: Loss, needs: Needs, settings: TrainSettings, *, cached: bool) -
         raise ConfigError(
             f'train.matryoshka = "2d" takes the loss gist with one negative per row at most; the '
             f'data has {needs.negatives}. Use "1d", or another loss.'
+        )
+    if settings.matryoshka == "2d" and is_text_image(needs.model):
+        raise ConfigError(
+            'train.matryoshka = "2d" lowers the loss of earlier layers, and a text-image model has '
+            'two towers of them. Use "1d".'
         )
     odd = [dim for dim in needs.dims if dim % 2] if loss.name == "angle" else []
     if odd and settings.matryoshka != "off":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reindex.corpus.training_sets import Row, texts_of
 from reindex.losses import CACHED_ABOVE
+from reindex.records import image_path
 from reindex.training import adapters
 from reindex.training.adapters import quantization
 from reindex.training.base import load_base
@@ -214,8 +215,15 @@ class _Probe:
         self.update = time.perf_counter() - started
 
     def _embed(self) -> Any:
-        texts = [text for pair in self._pairs for text in texts_of(pair)]
-        return self._model(self._model.preprocess(texts))["sentence_embedding"]
+        """Queries apart from documents, as in training."""
+        first = [texts_of(pair)[0] for pair in self._pairs]
+        others = [text for pair in self._pairs for text in texts_of(pair)[1:]]
+        parts = [
+            self._model(self._model.preprocess(texts))["sentence_embedding"]
+            for texts in (first, others)
+            if texts
+        ]
+        return self._torch.cat(parts)
 
     def _kept(self, own: set[int]) -> int:
         seen: dict[int, int] = {}
@@ -232,8 +240,15 @@ class _Probe:
 
 
 def _lengths(model: Any, pair: Row) -> list[int]:
-    counts = model.preprocess([*texts_of(pair)])["attention_mask"].sum(dim=1)
-    return [int(count) for count in counts]
+    return [_length(model, text) for text in texts_of(pair)]
+
+
+def _length(model: Any, text: str) -> int:
+    """Tokens of a text; of an image its patches, and the one that stands for all."""
+    if image_path(text):
+        seen = model[0].auto_model.config.vision_config
+        return int((seen.image_size // seen.patch_size) ** 2 + 1)
+    return int(model.preprocess([text])["attention_mask"].sum())
 
 
 def _tokens(model: Any, pair: Row, settings: TrainSettings) -> int:
