@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from reindex.config import load_settings
+from reindex.config.server import ServerSettings
+from reindex.server.serving import exposed
 from reindex.stages.building import build
 from tests.hash_project import HashWorkspace, hash_project, write_documents
 from tests.http_fixtures import ServeProcess
@@ -71,6 +73,19 @@ def test_what_runs_is_answered_before_the_end(folder: Path, number: int) -> None
     with HashWorkspace(load_settings(folder)) as project:
         assert project.store.count("docs--v1") >= len(TEXTS) + answers.count(200)
     assert run_json(folder, "jobs")["owner"] is None
+
+
+@pytest.mark.parametrize(
+    ("host", "open_reading", "told"),
+    [
+        ("127.0.0.1", True, False), ("localhost", True, False), ("::1", True, False),
+        ("0.0.0.0", True, True), ("10.0.0.7", True, True), ("::", True, True),
+        ("0.0.0.0", False, False),
+    ],
+)  # fmt: skip
+def test_reading_that_is_open_to_others_is_told(host: str, open_reading: bool, told: bool) -> None:
+    settings = ServerSettings(host=host, open_reading=open_reading)
+    assert ("server.open_reading" in exposed(settings)) == told
 
 
 def test_a_taken_port_is_told(folder: Path) -> None:

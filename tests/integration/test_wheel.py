@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PLUGINS = sorted(ROOT.glob("plugins/*/pyproject.toml"))
 
 
 def copy_of_the_project(folder: Path) -> Path:
@@ -22,6 +24,38 @@ def copy_of_the_project(folder: Path) -> Path:
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, copy / file)
     return copy
+
+
+def built(source: Path, folder: Path) -> set[str]:
+    """What is in a distribution's wheel."""
+    pytest.importorskip("setuptools", minversion="77", reason="builds a wheel without a network")
+    copy = folder / source.name
+    shutil.copytree(
+        source, copy, ignore=shutil.ignore_patterns("*.egg-info", "__pycache__", "build")
+    )
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "--wheel-dir", folder, copy], check=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [folder.parent.name for folder in PLUGINS])
+def test_a_plugin_s_wheel_holds_its_packages_and_leaves_the_namespaces_alone(
+    name: str, tmp_path: Path
+) -> None:
+    names = built(ROOT / "plugins" / name, tmp_path)
+    assert any(item.endswith(".dist-info/licenses/LICENSE") for item in names)
+    packages = {str(Path(item).parent) for item in names if item.endswith("__init__.py")}
+    assert packages
+    for package in packages:
+        assert "reindex" in Path(package).name, "a namespace is everybody's"
+        assert f"{package}/py.typed" in names
+    known = tomllib.loads((ROOT / "plugins" / name / "pyproject.toml").read_text("utf-8"))
+    given = known["tool"]["setuptools"].get("packages")
+    if isinstance(given, list):
+        assert packages == {item.replace(".", "/") for item in given}
 
 
 def test_the_wheel_ships_migrations_and_opens_a_registry(tmp_path: Path) -> None:

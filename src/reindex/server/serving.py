@@ -9,6 +9,7 @@ from typing import Any
 
 import uvicorn
 
+from reindex.config.server import ServerSettings
 from reindex.errors import ConfigError
 from reindex.owner.lanes import Lanes
 from reindex.project import Project
@@ -47,8 +48,23 @@ def serve(project: Project, *, tell: Callable[[str], None]) -> None:
         server.service = app.state.service
         host, port = listener.getsockname()[:2]
         tell(f"Serving {project.settings.project.name!r} at http://{host}:{port} (docs: /docs)")
+        if warning := exposed(settings):
+            tell(warning)
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after the end
             server.run(sockets=[listener])
+
+
+def exposed(settings: ServerSettings) -> str:
+    """What whoever starts it ought to know of who can read; empty: nothing."""
+    here = (
+        settings.host == "localhost" or settings.host.startswith("127.") or settings.host == "::1"
+    )
+    if here or not settings.open_reading:
+        return ""
+    return (
+        f"Whoever reaches {settings.host} searches and reads without a key. To ask for one: "
+        "server.open_reading = false."
+    )
 
 
 @contextlib.contextmanager
