@@ -152,6 +152,11 @@ class TestDocuments:
             for _ in range(2)
         }
         assert len(revs) == 1
+        for other in ([{"id": "new", "text": "another"}], [{"id": n, "text": "x"} for n in "ab"]):
+            answer = client.post("/v1/documents", json={"documents": other}, headers=headers)
+            assert (answer.status_code, error(answer)["code"]) == (422, "WriteRefused")
+        answer = client.post("/v1/documents/delete", json={"ids": ["new"]}, headers=headers)
+        assert answer.status_code == 422
 
     def test_one_that_cannot_be_stored(self, client: TestClient, project: HashWorkspace) -> None:
         headers = key(project, "write")

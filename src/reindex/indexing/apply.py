@@ -6,10 +6,12 @@ another process.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 from reindex.errors import CollectionNotFound, WriteNotAcknowledged
 from reindex.indexing.delivery import Delivered, Delivery
@@ -35,7 +37,8 @@ def apply(workspace: Workspace, writes: Sequence[Write], *, key: str | None = No
     however often they are sent.
 
     Raises:
-        WriteRefused: a document cannot be stored; nothing was written.
+        WriteRefused: a document cannot be stored, or other writes came under the key; nothing was
+            written.
         CollectionNotFound: nothing is live.
         WriteNotAcknowledged: the live collection could not be written. Its writes stay in the
             journal, and are applied when it can be (see `replay`), or do them again.
@@ -95,12 +98,19 @@ def _append(
     workspace: Workspace, rows: Sequence[Row], collections: Sequence[str], key: str | None
 ) -> list[int]:
     keys = WriteKeys(workspace.registry)
-    if key is not None and (known := keys.revs(key)) is not None:
-        return known
-    revs = workspace.journal.append(rows, collections)
-    if key is not None:
-        keys.remember(key, revs)
-    return revs
+    if key is None:
+        return workspace.journal.append(rows, collections)
+    digest = _digest(rows)
+    known = keys.revs(key, digest)
+    if known is None:
+        known = workspace.journal.append(rows, collections)
+        keys.remember(key, known, digest)
+    return known
+
+
+def _digest(rows: Sequence[Row]) -> str:
+    """The same for the same writes in the same order."""
+    return sha256(json.dumps(rows, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _content(item: Checked) -> tuple[str | None, dict[str, object] | None]:
