@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from reindex.cli import main
 from reindex.config import load_settings
 from reindex.project import Project
+from reindex.stages.recipe_checks import with_guide
 from tests.advice_fixtures import task_project, write_task
 from tests.model_fixtures import make_cross_encoder
 from tests.training_fixtures import tiny_base  # noqa: F401
@@ -86,12 +87,20 @@ def test_a_plan_says_that_the_recipe_will_be_refused(tiny_base: str, tmp_path: P
     assert "does not take data of kind 'pairs'" in done.output
 
 
+def test_a_curriculum_without_negatives_costs_no_version(tiny_base: str, tmp_path: Path) -> None:  # noqa: F811
+    project(tmp_path, tiny_base, negatives={"phases": 2})
+    assert "Expected negatives for each of 2 phases" in run(tmp_path, "train").output
+    with Project(load_settings(tmp_path)) as opened:
+        assert opened.registry.versions() == []
+
+
 def test_quantizing_without_adapters_is_refused(tmp_path: Path) -> None:
     (tmp_path / "reindex.toml").write_text("[train.lora]\nquantize = true\n", "utf-8")
     assert "quantize = true goes with adapters" in run(tmp_path, "versions").output
 
 
-def test_a_teacher_scores_what_was_mined(tiny_base: str, tmp_path: Path) -> None:  # noqa: F811
+@pytest.mark.parametrize("file", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_teacher_scores_what_was_mined(file: bool, tiny_base: str, tmp_path: Path) -> None:  # noqa: F811
     """From pairs to distillation in one command; a mined file needs no scores either."""
     make_cross_encoder(tmp_path / "judge")
     project(tmp_path, tiny_base)
@@ -107,11 +116,26 @@ def test_a_teacher_scores_what_was_mined(tiny_base: str, tmp_path: Path) -> None
             return told["rows"], scores.execute("SELECT count(*) FROM scores").fetchone()[0]
 
     assert taught(*MINED) == (80, 160)  # each query with its answer and one negative
+    if not file:
+        return
     mined = str(tmp_path / "mined.jsonl")
     assert run(tmp_path, "data", "mine", "--negatives", "bm25", "--output", mined).exit_code == 0
     assert taught("train", "--pairs", mined, "--epochs", "2") == (80, 160)  # all known already
 
 
+def test_a_guide_is_named_as_a_base_is(tiny_base: str, tmp_path: Path) -> None:  # noqa: F811
+    project(tmp_path, tiny_base)
+    shutil.copytree(tiny_base, tmp_path / "guide")
+    with Project(load_settings(tmp_path)) as opened:
+        opened.registry.add_version(base="b", kind="base", recipe={})
+        opened.registry.update_version("v1", state="trained", checkpoint="checkpoints/v1")
+        places = {"guide": tmp_path / "guide", "v1": tmp_path / ".reindex/checkpoints/v1"}
+        for name, place in places.items():
+            asked = opened.settings.train.model_copy(update={"guide": name})
+            assert with_guide(opened, asked).guide == str(place)
+
+
+@pytest.mark.slow
 def test_a_guide_is_found_as_the_config_file_sees_it(tiny_base: str, tmp_path: Path) -> None:  # noqa: F811
     shutil.copytree(tiny_base, tmp_path / "guide")
     other = load_base(str(tmp_path / "guide"), max_length=None)

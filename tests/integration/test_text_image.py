@@ -207,6 +207,13 @@ def test_what_a_text_image_model_can_and_cannot_be_trained_with_is_said(tmp_path
     layers = config.replace('base = "clip"', 'base = "clip"\nmatryoshka = "2d"')
     (folder / "reindex.toml").write_text(layers, "utf-8")
     assert "two towers" in run(folder, "train", code=1).output
+
+
+@pytest.mark.slow
+def test_negatives_among_images_are_found_by_vectors_alone(tmp_path: Path) -> None:
+    folder = write_project(tmp_path / "project")
+    run(folder, "init")
+    config = (folder / "reindex.toml").read_text("utf-8")
     mined = config.replace("[train]", '[train.negatives]\nsources = "bm25,dense"\n[train]')
     (folder / "reindex.toml").write_text(mined, "utf-8")
     told = run_json(folder, "train")["version"]["recipe"]["lineage"]["rounds"][0]["mined"][0]

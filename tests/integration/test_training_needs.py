@@ -86,22 +86,27 @@ def test_the_memory_that_is_said_is_the_memory_that_is_taken(base: str, tmp_path
 
 
 def test_what_a_step_leaves_out_takes_no_memory(base: str) -> None:
-    """Adapters, frozen layers and shorter texts; a guide comes on top."""
+    """Adapters and shorter texts; a guide comes on top."""
     from reindex.training.needs import measure_needs
 
     whole = measure_needs(SETTINGS, EXAMPLES, base)
     small = TrainSettings.model_validate(
         {**SETTINGS.model_dump(), "training_length": 8, "lora": {"rank": 4}}
     )
-    light = measure_needs(small, EXAMPLES, base)
-    assert light.state < 0.4 * whole.state  # hardly more than the weights
+    light = measure_needs(small, EXAMPLES, base, guide=base)
+    assert 0.5 < light.state / whole.state < 0.6  # hardly more than two times the weights
     assert light.tokens <= 16 < whole.tokens
     assert light.activations < 0.5 * whole.activations
     assert light.max_length == whole.max_length == 128  # what serves
+
+
+@pytest.mark.slow
+def test_frozen_layers_have_no_gradients(base: str) -> None:
+    from reindex.training.needs import measure_needs
+
     frozen = SETTINGS.model_copy(update={"freeze_layers": 0})
+    whole = measure_needs(SETTINGS, EXAMPLES, base)
     assert measure_needs(frozen, EXAMPLES, base).state < 0.6 * whole.state
-    guided = measure_needs(SETTINGS, EXAMPLES, base, guide=base)
-    assert guided.state == whole.state * 5 / 4
 
 
 def test_the_command_says_it_and_fails_where_the_memory_is_not_there(

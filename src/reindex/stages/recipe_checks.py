@@ -16,14 +16,18 @@ def check_recipe(workspace: Workspace, settings: TrainSettings, given: TrainingD
     """Refuse at once what would be refused after hours of mining, with a version begun for it.
 
     Raises:
-        DataError: a loss does not take its data, as it will be once negatives are mined.
+        DataError: a loss does not take its data, as it will be once negatives are mined, or a
+            curriculum has no negatives.
         ConfigError: a teacher is named and nothing learns from it.
         ModelError: the teacher or the guide cannot be had.
         MissingExtra: QLoRA, and bitsandbytes is not installed.
     """
     from reindex.training.adapters import quantization
+    from reindex.training.phases import in_phases
 
     choices = choices_of(settings, given)
+    if not settings.negatives.sources and len(given.sets) == 1:
+        in_phases(_examples(given.sets[0]), settings.negatives.phases)
     if settings.teacher is not None:
         if not any(choice.loss.teacher for choice in choices):
             raise ConfigError(
@@ -46,7 +50,7 @@ def choices_of(settings: TrainSettings, given: TrainingData) -> list[Choice]:
 
 
 def _choice(settings: TrainSettings, data: TrainingSet, loss: str | None) -> Choice:
-    examples = [row for row in data.rows if isinstance(row, TrainingExample)]
+    examples = _examples(data)
     mined = bool(settings.negatives.sources and examples)  # and has no scores of its own any more
     scored = not mined and bool(examples) and all(row.scores for row in examples)
     return choose_loss(
@@ -55,6 +59,10 @@ def _choice(settings: TrainSettings, data: TrainingSet, loss: str | None) -> Cho
         scored=scored or settings.teacher is not None,
         name=data.name,
     )
+
+
+def _examples(data: TrainingSet) -> list[TrainingExample]:
+    return [row for row in data.rows if isinstance(row, TrainingExample)]
 
 
 def _reachable(workspace: Workspace, spec: str) -> None:
