@@ -6,11 +6,15 @@ import json
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from reindex.config import load_settings
 from reindex.config.server import ServerSettings
+from reindex.server.hosts import KnownHost, allowed_names
 from reindex.server.serving import exposed
 from reindex.stages.building import build
 from tests.hash_project import HashWorkspace, hash_project, write_documents
@@ -33,6 +37,8 @@ def folder(tmp_path: Path) -> Path:
 def test_it_owns_the_store_and_other_terminals_decide(folder: Path) -> None:
     with ServeProcess(folder) as served:
         assert served.call("POST", "/v1/search", {"query": TEXTS[3]})[1]["version"] == "v1"
+        rebound = {"Host": f"rebound.example:{served.port}"}
+        assert served.call("GET", "/v1/status", headers=rebound)[0] == 421
         owner = run_json(folder, "jobs")["owner"]
         assert owner["pid"] == served.process.pid
         run(folder, "promote", "v2", "--force", "--reason", "a test")
@@ -86,6 +92,29 @@ def test_what_runs_is_answered_before_the_end(folder: Path, number: int) -> None
 def test_reading_that_is_open_to_others_is_told(host: str, open_reading: bool, told: bool) -> None:
     settings = ServerSettings(host=host, open_reading=open_reading)
     assert ("server.open_reading" in exposed(settings)) == told
+
+
+@pytest.mark.parametrize(
+    ("host", "settings", "known"),
+    [
+        ("localhost:8080", {}, True), ("127.0.0.1:8080", {}, True), ("[::1]:8080", {}, True),
+        ("rebound.example:8080", {}, False), ("localhost.rebound.example", {}, False),
+        ("[::1", {}, False), ("\xff", {}, False),
+        ("docs.example", {"allowed_hosts": ["Docs.example"]}, True),
+        ("rebound.example", {"allowed_hosts": ["docs.example"], "host": "0.0.0.0"}, False),
+        ("10.0.0.7", {"allowed_hosts": ["docs.example"], "host": "0.0.0.0"}, True),
+        ("anything.example", {"host": "0.0.0.0"}, True),
+    ],
+)  # fmt: skip
+def test_a_name_that_somebody_points_here_is_refused(
+    host: str, settings: dict[str, Any], known: bool
+) -> None:
+    app = FastAPI(openapi_url=None)
+    names = allowed_names(ServerSettings(**settings))
+    if names is not None:
+        app.add_middleware(KnownHost, names=names)
+    answer = TestClient(app).get("/", headers=[(b"Host", host.encode("latin-1"))])
+    assert answer.status_code == (404 if known else 421)
 
 
 def test_a_taken_port_is_told(folder: Path) -> None:

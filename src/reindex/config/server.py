@@ -19,6 +19,12 @@ class ServerSettings(Section):
         "127.0.0.1", description="Address to listen at. 0.0.0.0: every one of this machine."
     )
     port: Port = Field(8080, description="Port to listen at; 0: any that is free.")
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description="Names that requests may call the server by, beside addresses and localhost. "
+        "Empty: any; but none where it listens at this machine alone, so that no web site reads "
+        "here by a name of its own that it points at this machine.",
+    )
     open_reading: bool = Field(
         True,
         description="Searching, embedding and reading need no key. Writing and operating always "

@@ -21,7 +21,8 @@ from reindex.server.service import Service
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 access = logging.getLogger("reindex.access")
 
@@ -36,7 +37,7 @@ class LimitBody:
         self._late = f"The body did not come within {seconds:g} s (server.request_timeout)."
         self._why = f"The body is larger than {most / 1e6:g} MB (server.max_body_mb)."
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
@@ -71,7 +72,7 @@ class Observe:
     def __init__(self, app: App, service: Service) -> None:
         self._app, self._service = app, service
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
@@ -89,9 +90,7 @@ class Observe:
         finally:
             self._note(scope, number, status, time.perf_counter() - began)
 
-    def _note(
-        self, scope: MutableMapping[str, Any], number: str, status: int, seconds: float
-    ) -> None:
+    def _note(self, scope: Scope, number: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "(none)")
         self._service.metrics.requests.labels(route, str(status)).observe(seconds)
         line = {

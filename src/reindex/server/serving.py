@@ -14,6 +14,7 @@ from reindex.errors import ConfigError
 from reindex.owner.lanes import Lanes
 from reindex.project import Project
 from reindex.server.app import make_app
+from reindex.server.hosts import KnownHost, allowed_names, is_here
 from reindex.server.service import Service
 
 
@@ -40,12 +41,15 @@ def serve(project: Project, *, tell: Callable[[str], None]) -> None:
     settings = project.settings.server
     with listening(settings.host, settings.port) as listener, _owning(project, tell) as lanes:
         app = make_app(project, lanes)
+        service = app.state.service
+        if (names := allowed_names(settings)) is not None:
+            app.add_middleware(KnownHost, names=names)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False,
             timeout_graceful_shutdown=int(settings.drain_timeout) or 1,
         )  # fmt: skip
         server = _Server(config)
-        server.service = app.state.service
+        server.service = service
         host, port = listener.getsockname()[:2]
         tell(f"Serving {project.settings.project.name!r} at http://{host}:{port} (docs: /docs)")
         if warning := exposed(settings):
@@ -56,10 +60,7 @@ def serve(project: Project, *, tell: Callable[[str], None]) -> None:
 
 def exposed(settings: ServerSettings) -> str:
     """What whoever starts it ought to know of who can read; empty: nothing."""
-    here = (
-        settings.host == "localhost" or settings.host.startswith("127.") or settings.host == "::1"
-    )
-    if here or not settings.open_reading:
+    if is_here(settings.host) or not settings.open_reading:
         return ""
     return (
         f"Whoever reaches {settings.host} searches and reads without a key. To ask for one: "
