@@ -50,6 +50,9 @@ def seen(recall: float, pairs: int | None = 5000, **more: object) -> Evidence:
     [
         (Evidence((), None, 5000, None, None), "judge"),
         (seen(0.9), "stay"),
+        (seen(0.9, pairs=100), "stay"),
+        (seen(0.9, pairs=None), "stay"),
+        (seen(0.9, pairs=100, pilot=pilot(-0.02, 0.05, 0.1)), "synthesise"),
         (seen(0.7), "fine-tune"),
         (seen(0.8), "fine-tune"),
         (seen(0.7, pairs=100), "synthesise"),

@@ -178,7 +178,9 @@ def _choose(evidence: Evidence, rules: Sequence[Rule]) -> tuple[Course, str]:
 
 def _order(evidence: Evidence, piloted: Rule | None) -> tuple[Course, ...]:
     """Which vote counts first."""
-    if piloted is None or piloted.votes != "fine-tune":
+    if piloted is None:  # more pairs are not worth making for a gain that nothing promises
+        return ("pipeline", "stay", "synthesise", "fine-tune")
+    if piloted.votes != "fine-tune":
         return ("pipeline", "synthesise", "stay", "fine-tune")
     if _training_gains_more(evidence):
         return ("fine-tune", "pipeline")
