@@ -249,7 +249,7 @@ def test_another_recipe_is_refused_with_the_differences_and_removed_on_demand(
 ) -> None:
     RunFolder.open(tmp_path, {"seed": 1, "epochs": 2}, resume=True).note(before={"x": 1.0})
     assert RunFolder.open(tmp_path, {"seed": 1, "epochs": 2}, resume=True).notes["before"]
-    with pytest.raises(ModelError, match="epochs: 2 there, 3 now"):
+    with pytest.raises(ModelError, match=r"epochs: 2 there, 3 now\n.*remove the folder"):
         RunFolder.open(tmp_path, {"seed": 1, "epochs": 3}, resume=True)
     assert "before" not in RunFolder.open(tmp_path, {"seed": 1, "epochs": 3}, resume=False).notes
 

@@ -51,7 +51,8 @@ class RunFolder:
                 raise ModelError(
                     f"{path} holds a training with other settings or data:\n"
                     + "\n".join(f"  {line}" for line in differences)
-                    + "\nUse another folder, or start anew (resume=False), which removes it."
+                    + "\nPut back what it was begun with to go on. To start anew remove the folder "
+                    "(in a library: resume=False)."
                 )
             return cls(path, recipe, notes)
         path.mkdir(parents=True, exist_ok=True)

@@ -163,7 +163,7 @@ class Session:
         if self.run.notes.get("guide_sha256", digest) != digest:
             raise ModelError(
                 f"The guide {spec!r} has other weights than when this training began. Give it the "
-                "old ones, use another folder, or start anew (resume=False)."
+                f"old ones to go on, or remove {self.run.path} to start anew."
             )
         self.run.note(guide_sha256=digest)
         self.lineage["guide_sha256"] = digest
@@ -284,7 +284,7 @@ class Session:
         if folder is None or not folder.is_dir():
             raise ModelError(
                 f"Expected the best checkpoint at {folder}, found none. Did something else clean "
-                f"{self.run.path}? Start anew (resume=False)."
+                f"{self.run.path}? Remove that folder to start anew."
             )
         return folder
 
