@@ -38,6 +38,7 @@ WRITES = r"POST /v1/documents"
 
 WRONG: list[tuple[type[Exception], str, str, list[Any], dict[str, Any]]] = [
     (errors.FilterRefused, "beyond", "search", ["a"], {"where": {"n": {"beyond": 3}}}),
+    (errors.FilterRefused, "as a condition", "search", ["a"], {"where": "n=3"}),
     (errors.RequestRefused, "k", "search", ["a", 0], {}),
     (errors.RequestRefused, "query|queries", "search", [""], {}),
     (errors.RequestRefused, "one text", "search_many", ["a"], {}),

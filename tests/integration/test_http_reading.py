@@ -66,6 +66,8 @@ def test_pages_cover_everything_once(client: TestClient, limit: int) -> None:
         ("GET", "/v1/documents?limit=0", None, 400, "limit"),
         ("GET", "/v1/documents?limit=100000", None, 400, "is the most"),
         ("GET", "/v1/documents?start=d3", None, 422, "`following` of the page before"),
+        ("GET", "/v1/documents?start=%C2%B2", None, 422, "`following` of the page before"),
+        ("GET", f"/v1/documents?start={'9' * 5000}", None, 422, "`following` of the page before"),
         ("POST", "/v1/documents/get", {"ids": []}, 400, "ids"),
         ("POST", "/v1/documents/get", {"ids": ["d"] * 100_000}, 400, "max_texts"),
     ],

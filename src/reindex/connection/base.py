@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from reindex.errors import RequestRefused
+from reindex.errors import FilterRefused, RequestRefused
 from reindex.pages import DocumentPage
 from reindex.records import Condition, Document, PointId, Vector
 from reindex.retriever import Results
@@ -246,8 +246,14 @@ def check_queries(queries: Sequence[str], k: int) -> None:
 
 
 def plain_where(where: Condition | None) -> Mapping[str, Any] | None:
-    """A condition with lists where it has tuples or sets."""
-    return None if where is None else {field: _plain(value) for field, value in where.items()}
+    """A condition with lists where it has tuples or sets. Raises FilterRefused: it is none."""
+    if where is None:
+        return None
+    if not isinstance(where, Mapping):
+        raise FilterRefused(
+            f"filter: cannot use {where!r} as a condition. Expected a mapping: field -> value."
+        )
+    return {field: _plain(value) for field, value in where.items()}
 
 
 def _plain(value: Any) -> Any:

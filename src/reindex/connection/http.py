@@ -294,6 +294,6 @@ def _wait(state: tenacity.RetryCallState) -> float:
     seconds = _jitter(state)
     if state.outcome is not None and not state.outcome.failed:
         wished = state.outcome.result().headers.get("retry-after", "")
-        if wished.isdigit():
+        if wished.isdecimal():
             return min(float(wished), LONGEST_WAIT_S)
     return seconds

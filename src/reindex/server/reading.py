@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -12,6 +13,8 @@ from reindex.server.auth import needs, service_of
 from reindex.server.bodies import Body
 from reindex.server.errors import Problem
 from reindex.stages.fetching import PAGE, count, fetch, find, page
+
+_NUMBER = re.compile(r"[0-9]{1,20}")
 
 router = APIRouter(tags=["documents"], dependencies=[Depends(needs("read"))])
 
@@ -106,7 +109,7 @@ async def count_documents(request: Request) -> Any:
 
 def _point(start: str | None) -> PointId | None:
     """A query's parameter is always text; of points' ids, digits alone are a number."""
-    return int(start) if start is not None and start.isdigit() else start
+    return int(start) if start is not None and _NUMBER.fullmatch(start) else start
 
 
 def _stored(found: Any) -> list[Stored]:
