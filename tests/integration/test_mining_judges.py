@@ -94,6 +94,11 @@ def test_a_model_with_several_scores_is_no_judge(tmp_path: Path) -> None:
         PairScorer(str(make_cross_encoder(tmp_path / "three", labels=3)))
 
 
+def test_a_model_that_embeds_is_no_cross_encoder(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="embeds texts one by one"):
+        PairScorer(str(make_tiny_checkpoint(tmp_path / "base")))
+
+
 def test_a_cross_encoder_denoises_by_its_own_scores(
     project: HashWorkspace, cross_encoder: Path
 ) -> None:

@@ -19,6 +19,7 @@ import torch
 
 from reindex.training import teacher as teaching
 from reindex.training.base import load_base
+from reindex.training.cross_encoder import PairScorer
 from reindex.training.finetune import fine_tune
 from reindex.training.libraries import quiet
 from reindex.training.teacher import load_teacher, teach
@@ -59,6 +60,22 @@ def test_a_cross_encoders_logits_are_what_its_own_library_says(cross: str, tmp_p
         pairs = [(row.anchor, text) for text in (row.positive, *row.negatives)]
         expected = model.predict(pairs, activation_fn=torch.nn.Identity())
         assert list(row.scores) == pytest.approx(list(expected), abs=1e-5)
+
+
+def test_a_cross_encoder_that_sentence_transformers_saved_is_one(
+    cross: str, tmp_path: Path
+) -> None:
+    """Newer releases write modules.json beside it, as they do for embedding models."""
+    from sentence_transformers import CrossEncoder
+
+    with quiet():
+        CrossEncoder(cross).save_pretrained(str(tmp_path / "saved"))
+    pairs = [("apple river", "fabric iron"), ("apple river", "queen rocket")]
+    saved, plain = load_teacher(str(tmp_path / "saved")), load_teacher(cross)
+    assert saved.cross
+    assert saved.score(pairs) == pytest.approx(plain.score(pairs), abs=1e-6)
+    judge = PairScorer(str(tmp_path / "saved"))
+    assert judge.score(pairs) == pytest.approx(PairScorer(cross).score(pairs), abs=1e-6)
 
 
 def test_a_bi_encoders_cosines_and_its_own_prompts(base: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from reindex.errors import ModelError
 from reindex.protocols import Progress, no_progress
 from reindex.records import TrainingExample
 from reindex.training.base import load_base, resolve_base
+from reindex.training.cross_encoder import is_cross_encoder
 from reindex.training.hub import without_hub
 from reindex.training.libraries import load, quiet
 from reindex.training.lineage import weights_hash
@@ -62,7 +63,7 @@ class Teacher:
 def load_teacher(spec: str) -> Teacher:
     """Load what ``train.teacher`` names: a folder, a Hub id, or package:NAME.
 
-    A model whose configuration says that it classifies sequences is a cross-encoder.
+    Whether it is a cross-encoder its own files say, see `is_cross_encoder`.
 
     Raises:
         ModelError: it cannot be had, or is a cross-encoder of several labels.
@@ -70,7 +71,7 @@ def load_teacher(spec: str) -> Teacher:
     """
     place = resolve_base(spec)
     local = without_hub(place)
-    if not _is_cross_encoder(place, local):
+    if not is_cross_encoder(place, local):
         model = load_base(spec, max_length=None, longest=None, prompts=None)
         return Teacher(model, False, _digest(model, model.max_seq_length, model.prompts))
     library = load("torch", "transformers", "sentence_transformers")
@@ -87,21 +88,6 @@ def load_teacher(spec: str) -> Teacher:
             "cross-encoder that gives one, its relevance."
         )
     return Teacher(model, True, _digest(model.model, model.tokenizer.model_max_length))
-
-
-def _is_cross_encoder(place: str, local: bool) -> bool:
-    if (Path(place) / "modules.json").is_file():
-        return False
-    try:
-        with quiet():
-            config = load("transformers").AutoConfig.from_pretrained(
-                place, trust_remote_code=False, local_files_only=local
-            )
-    except Exception as error:  # whatever the hub or transformers raise
-        raise ModelError(
-            f"The teacher {place!r} cannot be had ({type(error).__name__}: {error})."
-        ) from error
-    return any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
 
 
 def _digest(model: Any, *how: Any) -> str:
