@@ -21,7 +21,7 @@ from typing import Any
 
 from bars import verdicts
 from measuring import Measured, int8_over_fp32, measure
-from recipes import BASE, COMMON, DIMS, HARD, RECIPES
+from recipes import BASE, COMMON, DIMS, LONGER, RECIPES
 
 from reindex.cli.output import table
 from reindex.cli.progress import ProgressBars
@@ -86,7 +86,12 @@ def _base(project: Project) -> Version:
 
 
 def _trained(project: Project, name: str, pairs: int | None) -> Version:
-    settings = TrainSettings.model_validate({**COMMON, **RECIPES[name], "max_pairs": pairs})
+    recipe = {**COMMON, **RECIPES[name]}
+    if "after" in recipe:
+        recipe["base"] = _trained(project, recipe.pop("after"), pairs).name
+    if pairs is not None:
+        recipe["max_pairs"] = min(pairs, recipe.get("max_pairs", pairs))
+    settings = TrainSettings.model_validate(recipe)
     return project.export(project.train(settings).version.name)
 
 
@@ -97,8 +102,8 @@ def _report(project: Project, wish: Wish, versions: dict[str, Version]) -> None:
     found: dict[str, Measured] = {}
     for name, version in versions.items():
         found[name] = measure(project, version, judged)
-    if HARD in found and wish.split == "test":
-        found[HARD].figures["int8/fp32"] = int8_over_fp32(project, versions[HARD], judged)
+    if LONGER in found and wish.split == "test":
+        found[LONGER].figures["int8/fp32"] = int8_over_fp32(project, versions[LONGER], judged)
     digest, looks = judged_set_hash(judged), JudgedUses(project.registry)
     looks.add(digest, "benchmark", looks=len(found))
     _show(found, versions, wish, len(judged.queries))
