@@ -1,6 +1,7 @@
 """Search as it is served: in process, over HTTP, and against a plain FastAPI service.
 
     python benchmarks/serving.py [--points 100000] [--queries 400] [--connections 8] [--seconds 8]
+                                 [--query-threads 1]
 
 A project with a real encoder (MiniLM, int8) whose collection is filled up with random vectors, its
 graph built. Measured are: query to hits in process (encode + two-stage search), the same over
@@ -45,7 +46,7 @@ K = 10
 
 
 @contextmanager
-def served_project(points: int) -> Iterator[tuple[Project, list[str]]]:
+def served_project(points: int, query_threads: int) -> Iterator[tuple[Project, list[str]]]:
     """A project whose live collection has so many points, and queries for it."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
@@ -55,6 +56,7 @@ def served_project(points: int) -> Iterator[tuple[Project, list[str]]]:
             "train": {"base": BASE, "max_length": 128},
             "rollout": {"record_searches": False},
             "build": {"graph_from": 10**9},
+            "serving": {"query_threads": query_threads},
         }
         with Project.init(folder, values=values) as project:
             project.adopt_base()
@@ -181,10 +183,11 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--query-threads", type=int, default=1)
     given = parser.parse_args()
     from sentence_transformers import SentenceTransformer
 
-    with served_project(given.points) as (project, texts):
+    with served_project(given.points, given.query_threads) as (project, texts):
         queries = texts[: given.queries]
         checkpoint = project.registry.version("v1").checkpoint
         model = SentenceTransformer(str(project.settings.home / str(checkpoint)), device="cpu")

@@ -217,7 +217,9 @@ class Workspace:
         """Where a training keeps what it needs to be resumed."""
         return self.settings.home / "runs" / version
 
-    def encoder(self, version: Version, *, graph: str = "int8", tune: bool = False) -> OnnxEncoder:
+    def encoder(
+        self, version: Version, *, graph: str = "int8", tune: bool = False, lone_threads: int = 1
+    ) -> OnnxEncoder:
         """The version's encoder, its probes checked. Raises ArtifactError before the export."""
         if version.artifact is None:
             raise ArtifactError(
@@ -228,6 +230,7 @@ class Workspace:
             graph=graph,
             threads=self.settings.embed.threads,
             tune=tune,
+            lone_threads=lone_threads,
         )
 
     def encoder_maker(self, encoder: OnnxEncoder) -> Callable[[int], Encoder]:

@@ -129,6 +129,19 @@ def test_both_ways_of_using_the_cores_are_exact(
     np.testing.assert_allclose(found, [alone[text] for text in TEXTS], atol=1e-6)
 
 
+def test_a_lone_query_on_several_cores_gets_the_same_vector(
+    minilm_artifact: Path,  # noqa: F811
+    alone: dict[str, np.ndarray],
+) -> None:
+    with OnnxEncoder(minilm_artifact, threads=2, lone_threads=3) as encoder:
+        one_by_one = [encoder.encode_documents([text])[0] for text in TEXTS]
+        with ThreadPoolExecutor(4) as pool:
+            at_once = list(pool.map(lambda text: encoder.encode_documents([text])[0], TEXTS * 3))
+    expected = [alone[text] for text in TEXTS]
+    np.testing.assert_allclose(one_by_one, expected, atol=1e-6)
+    np.testing.assert_allclose(at_once, expected * 3, atol=1e-6)
+
+
 def test_an_encoder_works_after_close(minilm: OnnxEncoder) -> None:
     before = minilm.encode_documents(TEXTS[:4])
     minilm.close()

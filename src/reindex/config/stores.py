@@ -139,6 +139,11 @@ class ServingSettings(Section):
     lease_ttl: Annotated[float, Field(gt=0)] = Field(
         1.0, description="Seconds after which a server alias is read again, in the background."
     )
+    query_threads: Positive = Field(
+        1,
+        description="Cores for a query that comes while no other is embedded; the others have one "
+        "each. More than 1 answers it sooner and holds the model in memory twice.",
+    )
 
 
 class OwnerSettings(Section):

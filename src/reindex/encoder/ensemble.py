@@ -38,6 +38,7 @@ class EnsembleEncoder(OnnxEncoder):
         threads: int | None = None,
         verify: bool = True,
         tune: bool = False,
+        lone_threads: int = 1,
     ) -> None:
         self.manifest = manifest
         self.folder = folder
@@ -48,7 +49,12 @@ class EnsembleEncoder(OnnxEncoder):
         self._images = None  # members embed texts alone
         self._members = [
             OnnxEncoder(
-                folder / member.folder, graph=graph, threads=threads, verify=verify, tune=tune
+                folder / member.folder,
+                graph=graph,
+                threads=threads,
+                verify=verify,
+                tune=tune,
+                lone_threads=lone_threads,
             )
             for member in manifest.members
         ]

@@ -21,6 +21,7 @@ from reindex.encoder.pooling import Head, pool
 from reindex.encoder.runtime import (
     INPUTS,
     OUTPUT,
+    LoneSession,
     MemoryBudget,
     TextTokenizer,
     available_cores,
@@ -67,6 +68,8 @@ class OnnxEncoder:
         verify: check the files' hashes and the probes. Off only where both were just checked.
         tune: spend about a second on finding whether one text per core or one text on all cores
             is faster here (`reindex.encoder.tuning.confirm_threads`); for bulk work.
+        lone_threads: cores for a query that comes alone while no other is embedded; all others
+            have one each. More than 1 holds the graph in memory twice.
 
     Raises:
         ArtifactError: the folder is incomplete or not what its manifest says.
@@ -81,6 +84,7 @@ class OnnxEncoder:
         threads: int | None = None,
         verify: bool = True,
         tune: bool = False,
+        lone_threads: int = 1,
     ) -> None:
         self.manifest: Manifest = load_manifest(folder)
         self.folder = folder
@@ -95,6 +99,7 @@ class OnnxEncoder:
         self._pool: ThreadPoolExecutor | None = None
         self._admit = _admission(self.manifest, self.threads)
         self.use_session(open_session(self.file), self.threads)
+        self._lone = LoneSession(self.file, lone_threads) if lone_threads > 1 else None
         self._images = self._image_encoder()
         self.tuning: ThreadReport | None = None
         if verify:
@@ -233,7 +238,10 @@ class OnnxEncoder:
         """One text, alone and unpadded -> ``(dim,)``; ``skipped`` tokens are not pooled."""
         feed = {name: INPUTS[name](ids) for name in self._inputs}
         with self._admit(len(ids)):
-            hidden = self._session.run([OUTPUT], feed)[0][0]
+            if self._lone is None:
+                hidden = self._session.run([OUTPUT], feed)[0][0]
+            else:
+                hidden = self._lone.run(feed, self._session)[0][0]
         return unit(self._head(pool(hidden, self.manifest.pooling, skipped)))
 
 

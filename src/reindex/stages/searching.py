@@ -72,7 +72,8 @@ def _load(workspace: Workspace, collection: str, metadata: Mapping[str, Any]) ->
             f"{collection} does not say which version it belongs to, so no encoder can be "
             "chosen for it. Was it made by something else?"
         )
-    encoder = workspace.encoder(workspace.registry.version(name))
+    lone = workspace.settings.serving.query_threads
+    encoder = workspace.encoder(workspace.registry.version(name), lone_threads=lone)
     built = workspace.registry.collection(collection)
     how = SearchSettings(DEFAULT_OVERSAMPLING)
     if built is not None:
