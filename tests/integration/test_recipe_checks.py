@@ -71,6 +71,8 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_mined(
     tiny_base: str,  # noqa: F811
     tmp_path: Path,
 ) -> None:
+    if "--trials" in words:
+        pytest.importorskip("optuna")
     project(tmp_path, tiny_base)
     done = run(tmp_path, *(word.format(base=tiny_base) for word in words))
     assert done.exit_code == 1
