@@ -104,3 +104,16 @@ def test_a_round_that_was_cut_off_goes_on(
     assert done.version.name == cut.name
     first, _ = done.version.recipe["lineage"]["rounds"]
     assert first["seconds"] == state["result"]["seconds"]  # not trained again
+
+
+@pytest.mark.slow
+def test_rounds_are_averaged_with_the_base_and_turned_in_the_end(
+    project: Project, base: str
+) -> None:
+    recipe = settings(base, sources="dense", rounds=2).model_dump() | {
+        "averaging": {"base_weight": 0.5}, "matryoshka_dims": (32, 8), "rotate": True,
+    }  # fmt: skip
+    done = project.train(TrainSettings.model_validate(recipe))
+    assert done.result is not None
+    assert [item["dim"] for item in done.result.rotation["prefixes"]] == [8]
+    assert done.result.averaging["base_weight"] == 0.5

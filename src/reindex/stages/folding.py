@@ -167,7 +167,7 @@ class _Fold:
         run = self.folder / f"fold-{self.number}"
         rest = replace(given, sets=sets)
         objectives = objectives_of(workspace, settings, rest, job.progress)
-        asked = with_guide(workspace, settings)
+        asked = with_guide(workspace, settings).model_copy(update={"rotate": False})
         result = fine_tune(asked, objectives, None, run, base=base, progress=job.progress)
         dev = self._dev()
         evaluator = make_evaluator(dev, batch_size=32)

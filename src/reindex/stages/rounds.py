@@ -79,8 +79,11 @@ class Rounds:
             place = folder / f"round-{number + 1}" if number else folder
             start = str(results[-1].checkpoint) if results else base
             objectives = objectives_of(self.workspace, self.settings, minings[-1].given, progress)
+            # turned in the end alone: a model between has the base's parts, to be averaged with it
+            turned = settings.rotate and number == rounds - 1
+            asked = settings.model_copy(update={"rotate": turned})
             results.append(
-                fine_tune(settings, objectives, about, place, base=start, progress=progress)
+                fine_tune(asked, objectives, about, place, base=start, progress=progress)
             )
         return _joined(results, minings) if self.settings.negatives.sources else results[0]
 

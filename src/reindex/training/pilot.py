@@ -64,6 +64,7 @@ def of_slices(
         "teacher": None,
         "averaging": type(settings.averaging)(),
         "loss": loss,
+        "rotate": False,  # changes nothing that a pilot measures
     }
     names = {
         "negatives": "mined negatives",
@@ -71,7 +72,7 @@ def of_slices(
         "averaging": "the average with the base",
         "loss": f"the loss {settings.loss}",
     }
-    left_out = [names[key] for key, value in plain.items() if getattr(settings, key) != value]
+    left_out = [name for key, name in names.items() if getattr(settings, key) != plain[key]]
     return settings.model_copy(update=plain), ", ".join(left_out)
 
 
