@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from reindex.cli import main
 from reindex.config import load_settings
+from reindex.errors import ModelError
 from reindex.project import Project
 from reindex.stages.recipe_checks import with_guide
 from tests.advice_fixtures import task_project, write_task
@@ -87,6 +88,32 @@ def test_a_plan_says_that_the_recipe_will_be_refused(tiny_base: str, tmp_path: P
     done = run(tmp_path, "plan", "--train")
     assert done.exit_code == 1
     assert "does not take data of kind 'pairs'" in done.output
+
+
+@pytest.mark.parametrize("saved", [False, True], ids=["transformers", "sentence-transformers"])
+def test_a_cross_encoder_is_no_base(saved: bool, tmp_path: Path) -> None:
+    judge = make_cross_encoder(tmp_path / "judge")
+    if saved:
+        from sentence_transformers import CrossEncoder
+
+        CrossEncoder(str(judge)).save_pretrained(str(tmp_path / "saved"))
+        judge = tmp_path / "saved"
+    project(tmp_path, str(judge))
+    for words in (("train",), ("plan", "--train")):
+        done = run(tmp_path, *words)
+        assert done.exit_code == 1, done.output
+        assert "is a cross-encoder: it scores a query and a document" in " ".join(
+            done.output.split()
+        )
+    with Project(load_settings(tmp_path)) as opened:
+        with pytest.raises(ModelError, match="is a cross-encoder"):
+            opened.adopt_base()
+        assert opened.registry.versions() == []
+
+
+def test_a_classifier_of_texts_is_a_base(tmp_path: Path) -> None:
+    """Encoders of a domain are published with a head for its classes."""
+    load_base(str(make_cross_encoder(tmp_path / "classes", labels=3)), max_length=None)
 
 
 def test_a_curriculum_without_negatives_costs_no_version(tiny_base: str, tmp_path: Path) -> None:  # noqa: F811

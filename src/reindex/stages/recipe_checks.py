@@ -19,13 +19,15 @@ def check_recipe(workspace: Workspace, settings: TrainSettings, given: TrainingD
         DataError: a loss does not take its data, as it will be once negatives are mined, or a
             curriculum has no negatives.
         ConfigError: a teacher is named and nothing learns from it.
-        ModelError: the teacher or the guide cannot be had.
+        ModelError: the base, the teacher or the guide cannot be had, or the base is a
+            cross-encoder.
         MissingExtra: QLoRA, and bitsandbytes is not installed.
     """
     from reindex.training.adapters import quantization
     from reindex.training.phases import in_phases
 
     choices = choices_of(settings, given)
+    _embeds(workspace, settings.base)
     if not settings.negatives.sources and len(given.sets) == 1:
         in_phases(_examples(given.sets[0]), settings.negatives.phases)
     if settings.teacher is not None:
@@ -63,6 +65,14 @@ def _choice(settings: TrainSettings, data: TrainingSet, loss: str | None) -> Cho
 
 def _examples(data: TrainingSet) -> list[TrainingExample]:
     return [row for row in data.rows if isinstance(row, TrainingExample)]
+
+
+def _embeds(workspace: Workspace, base: str) -> None:
+    from reindex.training.base import refuse_ranker, resolve_base
+    from reindex.training.hub import without_hub
+
+    place = resolve_base(base_spec(workspace, base))
+    refuse_ranker(base, place, without_hub(place))
 
 
 def _reachable(workspace: Workspace, spec: str) -> None:

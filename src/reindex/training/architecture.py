@@ -6,16 +6,19 @@ training, export and bulk work alike, so that all three see the same model.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reindex.errors import ModelError
 from reindex.training.images import is_text_image, read_images
-from reindex.training.libraries import load, sentence_transformers_part
+from reindex.training.libraries import load, quiet, sentence_transformers_part
 
 PADDING_TOLERANCE = 1e-3
 """How far a component of a unit vector may move with padding: bf16 and fused kernels round."""
+_DECLARED = "config_sentence_transformers.json"
 _TRIAL = ("padding", "A text must have one vector, whatever it is padded to in a batch. " * 2)
 
 
@@ -26,6 +29,66 @@ def is_decoder(config: Any) -> bool:
         getattr(auto, f"MODEL_FOR_{kind}_LM_MAPPING_NAMES") for kind in ("CAUSAL", "MASKED")
     )
     return config.model_type in causal and config.model_type not in masked
+
+
+def is_cross_encoder(place: str, local: bool) -> bool:
+    """Whether a model reads two texts together.
+
+    As sentence-transformers' own file says, which newer releases write; without one, a plain
+    transformers folder that classifies sequences does.
+
+    Args:
+        place: what `resolve_base` returns.
+        local: without asking the Hub, see `without_hub`.
+
+    Raises:
+        ModelError: it cannot be had.
+    """
+    declared = _declared(place, local).get("model_type")
+    if declared is not None:
+        return bool(declared == "CrossEncoder")
+    if _file(place, "modules.json", local) is not None:
+        return False
+    names = _config(place, local).architectures or ()
+    return any(name.endswith("ForSequenceClassification") for name in names)
+
+
+def is_ranker(place: str, local: bool) -> bool:
+    """Whether a model is a cross-encoder that gives one score; see `is_cross_encoder`."""
+    return is_cross_encoder(place, local) and _config(place, local).num_labels == 1
+
+
+def _config(place: str, local: bool) -> Any:
+    try:
+        with quiet():
+            return load("transformers").AutoConfig.from_pretrained(
+                place, trust_remote_code=False, local_files_only=local
+            )
+    except Exception as error:  # whatever the hub or transformers raise
+        raise ModelError(
+            f"The model {place!r} cannot be had ({type(error).__name__}: {error})."
+        ) from error
+
+
+def _declared(place: str, local: bool) -> dict[str, Any]:
+    file = _file(place, _DECLARED, local)
+    try:
+        found = {} if file is None else json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):  # loading the model tells
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _file(place: str, name: str, local: bool) -> Path | None:
+    """Of a folder, or of a repository of the Hub: a small file is fetched and kept."""
+    if Path(place).is_dir():
+        file = Path(place) / name
+        return file if file.is_file() else None
+    try:
+        hub = load("huggingface_hub")
+        return Path(hub.hf_hub_download(place, name, local_files_only=local))
+    except Exception:  # no such file, no such repository, no network: loading the model tells
+        return None
 
 
 def prepare(model: Any, *, name: str, plain: bool, pooling: str | None = None) -> None:

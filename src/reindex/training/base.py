@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reindex.errors import ModelError, ReindexError
-from reindex.training.architecture import positions, prepare
+from reindex.training.architecture import is_ranker, positions, prepare
 from reindex.training.hub import without_hub
 from reindex.training.libraries import load, quiet
 
@@ -130,6 +130,7 @@ def load_base(
                 local_files_only=local,
                 model_kwargs={"quantization_config": quantization} if quantization else None,
             ).float()
+            refuse_ranker(base, place, local)
             plain = not _has_modules(place)
             prepare(model, name=f"The base model {base!r}", plain=plain, pooling=pooling)
     except ReindexError:
@@ -145,6 +146,26 @@ def load_base(
         model.prompts = {"query": prompts[0], "document": prompts[1]}
         model.default_prompt_name = None
     return model
+
+
+def refuse_ranker(base: str, place: str, local: bool) -> None:
+    """Raise ModelError for a cross-encoder, which loads as if it embedded texts.
+
+    Its head is dropped then, and its tokens pooled. Classifiers of several labels pass, for
+    encoders of a domain are published as such.
+
+    Args:
+        base: what errors call it.
+        place: what `resolve_base` returns.
+        local: without asking the Hub, see `without_hub`.
+    """
+    if is_ranker(place, local):
+        raise ModelError(
+            f"The base model {base!r} is a cross-encoder: it scores a query and a document that it "
+            "reads together, and embeds neither. Take a model that embeds texts, or the encoder "
+            "that it was made from. A cross-encoder can be train.teacher, or judge mined negatives "
+            "(train.negatives.cross_encoder)."
+        )
 
 
 def _length(base: str, model: Any, asked: int | None, longest: int | None) -> int:

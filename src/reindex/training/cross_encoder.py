@@ -3,65 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reindex.errors import ModelError
 from reindex.records import Vector
+from reindex.training.architecture import is_cross_encoder
 from reindex.training.base import resolve_base
 from reindex.training.hub import without_hub
 from reindex.training.libraries import load, quiet
 from reindex.training.lineage import weights_hash
 
 _BATCH = 32
-_DECLARED = "config_sentence_transformers.json"
-
-
-def is_cross_encoder(place: str, local: bool) -> bool:
-    """Whether a model reads two texts together.
-
-    As sentence-transformers' own file says, which newer releases write; without one, a plain
-    transformers folder that classifies sequences does.
-
-    Args:
-        place: what `resolve_base` returns.
-        local: without asking the Hub, see `without_hub`.
-
-    Raises:
-        ModelError: it cannot be had.
-    """
-    declared = _declared(place, local).get("model_type")
-    if declared is not None:
-        return bool(declared == "CrossEncoder")
-    if (Path(place) / "modules.json").is_file():
-        return False
-    try:
-        with quiet():
-            config = load("transformers").AutoConfig.from_pretrained(
-                place, trust_remote_code=False, local_files_only=local
-            )
-    except Exception as error:  # whatever the hub or transformers raise
-        raise ModelError(
-            f"The model {place!r} cannot be had ({type(error).__name__}: {error})."
-        ) from error
-    return any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
-
-
-def _declared(place: str, local: bool) -> dict[str, Any]:
-    """Of a folder, or of a repository of the Hub (its small file is fetched and kept)."""
-    file = Path(place) / _DECLARED
-    try:
-        if not Path(place).is_dir():
-            hub = load("huggingface_hub")
-            file = Path(hub.hf_hub_download(place, _DECLARED, local_files_only=local))
-        found = json.loads(file.read_text("utf-8"))
-    except Exception:  # no such file, no such repository, no network: loading the model tells
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 class PairScorer:

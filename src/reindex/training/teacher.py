@@ -13,8 +13,8 @@ from typing import Any
 from reindex.errors import ModelError
 from reindex.protocols import Progress, no_progress
 from reindex.records import TrainingExample
+from reindex.training.architecture import is_cross_encoder
 from reindex.training.base import load_base, resolve_base
-from reindex.training.cross_encoder import is_cross_encoder
 from reindex.training.hub import without_hub
 from reindex.training.libraries import load, quiet
 from reindex.training.lineage import weights_hash
