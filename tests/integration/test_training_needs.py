@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -41,7 +42,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def train_it(base: str, folder: str) -> None:
+def settings_of(recipe: str) -> TrainSettings:
+    return SETTINGS.model_copy(update={"matryoshka": "2d"} if recipe == "2d" else {})
+
+
+def train_it(base: str, recipe: str, folder: str) -> None:
     """Train one epoch in a process of its own, and tell its anonymous memory at the most."""
     from reindex.training.finetune import fine_tune
     from reindex.training.memory import anonymous_bytes
@@ -51,21 +56,24 @@ def train_it(base: str, folder: str) -> None:
     def look(stage: str, done: int, total: int | None) -> None:
         most.append(anonymous_bytes())  # what a step took is kept for the next one
 
-    fine_tune(SETTINGS, EXAMPLES, None, Path(folder), base=base, progress=look)
+    fine_tune(settings_of(recipe), EXAMPLES, None, Path(folder), base=base, progress=look)
     print(json.dumps(max(most)))
 
 
-def needs(base: str) -> None:
+def needs(base: str, recipe: str) -> None:
     """What is said in a process of its own."""
     from dataclasses import asdict
 
     from reindex.training.needs import measure_needs
 
-    print(json.dumps(asdict(measure_needs(SETTINGS, EXAMPLES, base))))
+    print(json.dumps(asdict(measure_needs(settings_of(recipe), EXAMPLES, base))))
 
 
 @pytest.mark.slow
-def test_the_memory_that_is_said_is_the_memory_that_is_taken(base: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("recipe", ["1d", "2d"])
+def test_the_memory_that_is_said_is_the_memory_that_is_taken(
+    base: str, recipe: str, tmp_path: Path
+) -> None:
     def ask(*words: str) -> object:
         done = subprocess.run(
             [sys.executable, "-m", "tests.integration.test_training_needs", *words],
@@ -73,13 +81,13 @@ def test_the_memory_that_is_said_is_the_memory_that_is_taken(base: str, tmp_path
         )  # fmt: skip
         return json.loads(done.stdout.splitlines()[-1])
 
-    said, taken = ask("needs", base), ask("main", base, str(tmp_path))
+    said, taken = ask("needs", base, recipe), ask("main", base, recipe, str(tmp_path))
     assert isinstance(said, dict)
     assert isinstance(taken, int)
     assert said["memory"] == pytest.approx(taken, rel=0.25)
     assert said["activations"] > 100e6  # so that this says something
     assert said["steps"] == 8
-    assert said["packed"]
+    assert said["packed"] == (recipe == "1d")
     assert said["pairs_per_second"] > 0
     assert said["seconds"] == pytest.approx(8 * 64 / said["pairs_per_second"])
     assert said["state"] == pytest.approx(4 * 4 * 3_300_000, rel=0.1)
@@ -109,23 +117,37 @@ def test_frozen_layers_have_no_gradients(base: str) -> None:
     assert measure_needs(frozen, EXAMPLES, base).state < 0.6 * whole.state
 
 
+def plan(base: str, folder: Path, *words: str, **train: Any) -> Result:
+    """``reindex plan`` in a project of `EXAMPLES`."""
+    rows = [json.dumps({"anchor": item.anchor, "positive": item.positive}) for item in EXAMPLES]
+    (folder / "pairs.jsonl").write_text("\n".join(rows), "utf-8")
+    (folder / "docs.jsonl").write_text('{"_id": "1", "text": "a text"}', "utf-8")
+    settings = {"base": base, "pairs": "pairs.jsonl", **train}
+    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
+    (folder / "reindex.toml").write_text(
+        f'[source]\nkind = "jsonl"\npath = "docs.jsonl"\n[train]\n{lines}', "utf-8"
+    )
+    if not (folder / ".reindex").exists():
+        (folder / ".reindex").mkdir()
+        Registry(folder / ".reindex" / REGISTRY_NAME, create=True)
+    return CliRunner().invoke(main, ["-c", str(folder / "reindex.toml"), "plan", *words])
+
+
+def test_gradients_that_are_not_cached_are_of_the_whole_batch(base: str, tmp_path: Path) -> None:
+    whole, in_parts = (
+        json.loads(
+            plan(base, tmp_path, "--train", "--json", batch_size=256, matryoshka=kind).stdout
+        )
+        for kind in ("2d", "1d")
+    )
+    assert whole["activations"] > 8 * in_parts["activations"]
+
+
 def test_the_command_says_it_and_fails_where_the_memory_is_not_there(
     base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [json.dumps({"anchor": item.anchor, "positive": item.positive}) for item in EXAMPLES]
-    (tmp_path / "pairs.jsonl").write_text("\n".join(rows), "utf-8")
-    (tmp_path / "docs.jsonl").write_text('{"_id": "1", "text": "a text"}', "utf-8")
-    (tmp_path / "reindex.toml").write_text(
-        f'[source]\nkind = "jsonl"\npath = "docs.jsonl"\n'
-        f'[train]\nbase = "{base}"\npairs = "pairs.jsonl"\nbatch_size = 4\n',
-        "utf-8",
-    )
-    home = tmp_path / ".reindex"
-    home.mkdir()
-    Registry(home / REGISTRY_NAME, create=True)
-
     def ask(*words: str) -> Result:
-        return CliRunner().invoke(main, ["-c", str(tmp_path / "reindex.toml"), "plan", *words])
+        return plan(base, tmp_path, *words, batch_size=4)
 
     said = ask("--train", "--json")
     assert said.exit_code == 0, said.output
@@ -140,4 +162,4 @@ def test_the_command_says_it_and_fails_where_the_memory_is_not_there(
 
 
 if __name__ == "__main__":
-    train_it(*sys.argv[2:]) if sys.argv[1] == "main" else needs(sys.argv[2])
+    train_it(*sys.argv[2:]) if sys.argv[1] == "main" else needs(*sys.argv[2:])

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reindex.corpus.training_sets import Row, texts_of
-from reindex.losses import CACHED_ABOVE
 from reindex.records import image_path
 from reindex.training import adapters
 from reindex.training.adapters import quantization
@@ -54,7 +53,8 @@ class TrainingNeeds:
     Attributes:
         pairs: to train on; ``steps`` of ``batch_size`` in all epochs.
         tokens: per pair, with its negatives, after cutting at ``max_length``, or at
-            ``train.training_length``, which is what a step reads.
+            ``train.training_length``, which is what a step reads; in 2D with padding, which is
+            computed there.
         seconds: of the steps alone, at ``pairs_per_second``; evaluations come on top.
         state: bytes of weights, gradients and the optimizer's two moments; of adapters and frozen
             layers only what is trained has the latter. A guide's weights, too.
@@ -95,11 +95,13 @@ def measure_needs(
     *,
     weight: float = 1.0,
     guide: str | None = None,
+    cached: bool = False,
 ) -> TrainingNeeds:
     """Load the base, take two steps on a few pairs, and scale to a batch.
 
     ``weight``: how often an epoch goes through the examples. ``guide``: a model that is held in
-    memory beside the one that is trained.
+    memory beside the one that is trained. ``cached``: every loss caches its gradients, so that
+    a part of the batch is in memory at a time.
 
     On a GPU memory and speed are still those of the CPU's path; the largest batch is tried there.
 
@@ -123,17 +125,22 @@ def measure_needs(
     beside = 0 if held is None else _weights(held)
     before = anonymous_bytes()
     keep_freed_memory()
-    packed = pack(model)
-    if not packed:
+    padded = settings.matryoshka == "2d"  # looks into the layers: texts go through as they come
+    packed = not padded and pack(model)
+    if not packed and not padded:
         model.forward = PackedForward(model.forward, PACKED_ROWS)
     sample = random.Random(settings.seed).sample(  # noqa: S311
         list(examples), min(SAMPLE, len(examples))
     )
-    tokens = sum(_tokens(model, item, settings) for item in sample) / len(sample)
-    probe = _Probe(model.train(), sample[:PROBE], beside)
+    tokens = _tokens(model, sample, settings, padded=padded)
+    probe = _Probe(model.train(), sample[:PROBE], beside, padded=padded)
     epoch = math.ceil(len(examples) * weight / settings.batch_size)
     steps = math.ceil(epoch * settings.epochs)
-    step = probe.seconds / probe.tokens * tokens * settings.batch_size + probe.update
+    forward_again = 4 / 3 if cached else 1  # a step's backward pass costs two of these
+    per_row = probe.seconds / probe.tokens * tokens * forward_again
+    step = per_row * settings.batch_size + probe.update
+    at_once = CACHED_ROWS if cached else settings.batch_size
+    memory = _memory(at_once, probe, tokens, before - probe.weights - beside, available)
     return TrainingNeeds(
         base=settings.base,
         pairs=len(examples),
@@ -146,7 +153,7 @@ def measure_needs(
         threads=load("torch").get_num_threads(),
         packed=packed,
         available=available,
-        **(_memory(settings, probe, tokens, before - probe.weights - beside, available) | tried),
+        **(memory | tried),
     )
 
 
@@ -179,11 +186,10 @@ def _largest_on_gpu(model: Any, examples: Sequence[Row], settings: TrainSettings
 
 
 def _memory(
-    settings: TrainSettings, probe: _Probe, tokens: float, rest: int, available: int | None
+    rows: int, probe: _Probe, tokens: float, rest: int, available: int | None
 ) -> dict[str, Any]:
-    """Bytes by part; ``rest`` is what the process holds beside the model."""
+    """Bytes by part, of ``rows`` at once; ``rest`` is what the process holds beside the model."""
     per_row = probe.kept / probe.tokens * tokens
-    rows = settings.batch_size if settings.batch_size <= CACHED_ABOVE else CACHED_ROWS
     fixed = rest + probe.state
     return {
         "state": probe.state,
@@ -196,10 +202,10 @@ def _memory(
 class _Probe:
     """Two steps on a few pairs: seconds, and bytes that a forward pass keeps for its gradients."""
 
-    def __init__(self, model: Any, pairs: Sequence[Row], beside: int) -> None:
+    def __init__(self, model: Any, pairs: Sequence[Row], beside: int, *, padded: bool) -> None:
         torch = load("torch")
         self._torch, self._model, self._pairs = torch, model, pairs
-        self.tokens = sum(sum(_lengths(model, pair)) for pair in pairs)
+        self.tokens = len(pairs) * _mean([_lengths(model, pair) for pair in pairs], padded=padded)
         trained = [item for item in model.parameters() if item.requires_grad]
         own = {item.untyped_storage().data_ptr() for item in model.parameters()}
         self.weights = _weights(model)
@@ -251,11 +257,23 @@ def _length(model: Any, text: str) -> int:
     return int(model.preprocess([text])["attention_mask"].sum())
 
 
-def _tokens(model: Any, pair: Row, settings: TrainSettings) -> int:
+def _tokens(model: Any, pairs: Sequence[Row], settings: TrainSettings, *, padded: bool) -> float:
     """Of a pair with all its negatives; those that are yet to be mined are as the positive is."""
-    texts = _lengths(model, pair)
-    mined = settings.negatives.number if settings.negatives.sources and len(texts) == 2 else 0
-    return sum(texts) + mined * texts[1]
+    rows = []
+    for pair in pairs:
+        texts = _lengths(model, pair)
+        mined = settings.negatives.number if settings.negatives.sources and len(texts) == 2 else 0
+        rows.append(texts + mined * texts[1:2])
+    return _mean(rows, padded=padded)
+
+
+def _mean(rows: Sequence[Sequence[int]], *, padded: bool) -> float:
+    """Tokens per row; ``padded``: the first texts to the longest of them, all others to theirs."""
+    if not padded:
+        return sum(map(sum, rows)) / len(rows)
+    first = max(row[0] for row in rows)
+    others = max((max(row[1:]) for row in rows if row[1:]), default=0)
+    return first + others * sum(len(row) - 1 for row in rows) / len(rows)
 
 
 def _largest(available: int | None, fixed: int, per_row: float) -> int | None:
