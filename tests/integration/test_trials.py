@@ -197,6 +197,23 @@ def test_the_best_trial_is_averaged_and_measured_for_forgetting(
         assert set(told["general_after"]) == {f"{name} (data)" for name in METRICS}
 
 
+def test_the_best_trial_is_the_first_of_several_rounds_and_turned_after_the_last(
+    tiny_base: str,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    mined = {"sources": ["random"], "rounds": 2, "relative_margin": "none"}
+    with project(
+        tmp_path, tiny_base, trials={"epochs": []},
+        train={"negatives": mined, "rotate": True, "epochs": 1, "evaluations": 1},
+    ) as opened:  # fmt: skip
+        found = opened.search_recipes(1)
+        first, second = found.trained.version.recipe["lineage"]["rounds"]
+        assert found.best.value == first["metrics"]["ndcg@10"]  # handed over, not trained again
+        assert found.best.history[-1]["step"] == first["steps"]
+        assert second["steps"] > 0
+        assert found.trained.version.metrics["rotation"]["prefixes"]
+
+
 def test_what_cannot_be_searched_is_said(tiny_base: str, tmp_path: Path) -> None:  # noqa: F811
     with (
         project(tmp_path / "one", tiny_base, trials={"learning_rate": [], "epochs": []}) as opened,

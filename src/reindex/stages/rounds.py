@@ -68,20 +68,16 @@ class Rounds:
         from reindex.training.finetune import fine_tune
         from reindex.training.ranks import from_leader
 
-        rounds = self.settings.negatives.rounds if self.settings.negatives.sources else 1
-        settings = with_guide(self.workspace, self.settings)
         results: list[TrainResult] = []
         minings, about = [first], dataclasses.replace(held, original=base)
-        for number in range(rounds):
+        for number in range(_rounds(self.settings)):
             if results:
                 last = results[-1]
                 minings.append(from_leader(partial(self._again, last, progress)))
             place = folder / f"round-{number + 1}" if number else folder
             start = str(results[-1].checkpoint) if results else base
             objectives = objectives_of(self.workspace, self.settings, minings[-1].given, progress)
-            # turned in the end alone: a model between has the base's parts, to be averaged with it
-            turned = settings.rotate and number == rounds - 1
-            asked = settings.model_copy(update={"rotate": turned})
+            asked = asked_in(self.workspace, self.settings, number)
             results.append(
                 fine_tune(asked, objectives, about, place, base=start, progress=progress)
             )
@@ -92,6 +88,20 @@ class Rounds:
         workspace, settings = self.workspace, self.settings
         with means_of(workspace, settings, _encoder(workspace, settings, last)) as named:
             return mine_sets(workspace, self.data, settings, self.given, named, progress)
+
+
+def asked_in(workspace: Workspace, settings: TrainSettings, number: int) -> TrainSettings:
+    """The settings as `fine_tune` takes them in a round, counted from 0.
+
+    Vectors are turned in the end alone: a model between has the base's parts, to be averaged with
+    it.
+    """
+    turned = settings.rotate and number == _rounds(settings) - 1
+    return with_guide(workspace, settings).model_copy(update={"rotate": turned})
+
+
+def _rounds(settings: TrainSettings) -> int:
+    return settings.negatives.rounds if settings.negatives.sources else 1
 
 
 def drop_rounds(folder: Path, keep: Path) -> None:

@@ -19,7 +19,7 @@ from reindex.registry.ledger import Version
 from reindex.registry.trials import Studies, Study, Trial
 from reindex.stages.bases import base_spec
 from reindex.stages.objectives import held_out_of, objectives_of
-from reindex.stages.recipe_checks import with_guide
+from reindex.stages.rounds import asked_in
 from reindex.stages.supervision import Job, supervised
 from reindex.stages.training import (
     Trained,
@@ -190,7 +190,7 @@ class _Search:
         settings = self._variant(trial.params)
         try:
             result = fine_tune(
-                with_guide(self.workspace, settings), self._objectives(settings, job),
+                asked_in(self.workspace, settings, 0), self._objectives(settings, job),
                 self.held, folder,
                 base=self.base, progress=job.progress, on_evaluation=seen,
             )  # fmt: skip
