@@ -55,6 +55,8 @@ def test_similarity_is_the_members_weighted_mean(parts: list[Part], tmp_path: Pa
     np.testing.assert_allclose(queries @ documents.T, expected, atol=1e-6)
     alone = np.concatenate([encoder.encode_documents([text]) for text in TEXTS])
     np.testing.assert_array_equal(documents, alone)
+    counts = [m.count_tokens(TEXTS, queries=True) for m in members]  # the second has a prompt
+    assert encoder.count_tokens(TEXTS, queries=True) == counts[1] != counts[0]
 
 
 def test_a_prefix_holds_a_prefix_of_every_member(parts: list[Part], tmp_path: Path) -> None:
@@ -130,6 +132,7 @@ def test_the_loop_takes_an_ensemble_as_any_version(tmp_path: Path, tiny_base: st
     assert run_json(folder, "ensemble", "v1", "v2", "--weights", "0.4,0.9")["name"] == "v3"
     run(folder, "ensemble", "v1", "v2", "--weights", "1", code=1)
     assert run_json(folder, "export", "v3")["name"] == "v3"
+    assert run_json(folder, "plan", "v3")["documents"] == 400
     assert run_json(folder, "build", "v3")["points"] == 400
     shown = run(folder, "compare", "v3").output
     assert "64 dimensions against 32" in " ".join(shown.split())

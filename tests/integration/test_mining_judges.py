@@ -21,8 +21,10 @@ from tests.model_fixtures import make_cross_encoder, make_tiny_checkpoint
 pytest.importorskip("sentence_transformers")
 pytest.importorskip("bm25s")
 
+from reindex.training.base import load_base
 from reindex.training.cross_encoder import PairScorer
 from reindex.training.embedding import ModelEncoder
+from reindex.training.pilot import encoder_of
 
 pytestmark = pytest.mark.train
 
@@ -58,6 +60,15 @@ def test_a_folder_embeds_as_sentence_transformers_does(model: Path) -> None:
     np.testing.assert_allclose(encoder.encode_queries(["river"]), expected[0], atol=1e-5)
     np.testing.assert_allclose(encoder.encode_documents(["river"]), expected[1], atol=1e-5)
     assert encoder.space != ModelEncoder(str(model)).space
+
+
+def test_the_base_is_looked_at_with_the_pooling_that_training_gives_it(model: Path) -> None:
+    own = ModelEncoder(str(model), max_length=16)
+    pooled = encoder_of(str(model), TrainSettings(pooling="cls", max_length=16))
+    trained = load_base(str(model), max_length=16, pooling="cls").encode(["a river"])
+    np.testing.assert_allclose(pooled.encode_queries(["a river"]), trained, atol=1e-5)
+    assert np.abs(own.encode_queries(["a river"]) - trained).max() > 1e-3
+    assert pooled.space != own.space  # vectors that are kept are not mixed up
 
 
 def test_dense_negatives_of_a_folder_are_the_nearest_texts(

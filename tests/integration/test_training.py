@@ -174,15 +174,16 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(
     assert (result.steps, result.metrics_after) == (straight.steps, straight.metrics_after)
 
 
+def _full(*_: object) -> Path:
+    raise OSError("disk full")
+
+
 def test_a_training_that_fails_at_its_last_write_needs_only_that_again(
     straight: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> Path:
-        raise OSError("disk full")
-
     base = straight.lineage["base"]
     with monkeypatch.context() as patched:
-        patched.setattr("reindex.training.session.save_checkpoint", full)
+        patched.setattr("reindex.training.session.save_checkpoint", _full)
         with pytest.raises(OSError, match="disk full"):
             run(base, tmp_path)
     result = run(base, tmp_path)
@@ -203,12 +204,27 @@ def test_the_base_is_kept_where_no_checkpoint_beats_it(
 
 
 def test_training_stops_early_when_nothing_gets_better(
-    straight: TrainResult, tmp_path: Path
+    straight: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = run(
-        str(straight.checkpoint), tmp_path, learning_rate=0.5, epochs=4, evaluations=10, patience=2
-    )
+    """And a training that stopped, but was killed before its model was written, has ended, too."""
+
+    def again(place: Path) -> TrainResult:
+        return run(
+            str(straight.checkpoint), place, learning_rate=0.5, epochs=4, evaluations=10, patience=2
+        )
+
+    result = again(tmp_path / "one")
     assert result.steps < 20
+    with monkeypatch.context() as patched:
+        patched.setattr("reindex.training.session.save_checkpoint", _full)
+        with pytest.raises(OSError, match="disk full"):
+            again(tmp_path / "two")
+    resumed = again(tmp_path / "two")
+    found, expected = (
+        [entry for entry in one.history if "ndcg@10" in entry] for one in (resumed, result)
+    )
+    assert found == expected
+    assert resumed.steps <= result.steps + 1
 
 
 def test_negatives_prompts_and_cached_gradients_together(

@@ -78,6 +78,27 @@ def test_a_better_pipeline_comes_first_unless_training_gains_more() -> None:
     assert course(seen(0.8, finds=(finds(0.8), shaky))) == "fine-tune"
 
 
+def test_what_training_gains_is_told_against_what_serves() -> None:
+    """The pilot's +25 % over the base end below a live model that is 27 % above it."""
+    live, hybrid = finds(0.76, "live"), finds(0.8, "hybrid", Interval(0.053, 0.03, 0.08))
+    base = finds(0.6, "base", Interval(0.6 / 0.76 - 1, -0.25, -0.17))
+    found = seen(0.76, finds=(live, base, hybrid), pilot=pilot(0.2, 0.25, 0.3))
+    made = advise_on(found, AdviceSettings())
+    assert made.course == "pipeline"
+    told = next(rule for rule in made.rules if "pairs against live" in rule.name)
+    assert told.votes is None
+    assert "-1.3%" in told.measured
+    assert course(replace(found, pilot=pilot(0.4, 0.5, 0.6))) == "fine-tune"
+
+
+def test_the_next_step_is_one_that_was_shown_to_gain() -> None:
+    hybrid = finds(0.84, "hybrid", Interval(0.04, 0.02, 0.06))
+    other = Finds("big/model", "other", exact(0.86), exact(0.86), Interval(0.08, -0.01, 0.2))
+    made = advise_on(seen(0.8, finds=(finds(0.8), hybrid, other)), AdviceSettings())
+    assert made.course == "pipeline"
+    assert made.next[0].startswith("hybrid")
+
+
 def test_the_lines_of_the_rules_are_the_settings() -> None:
     made = advise_on(seen(0.9), AdviceSettings(enough_recall=0.95, low_recall=0.92))
     assert made.course == "fine-tune"

@@ -7,7 +7,7 @@ staying and training, and the rules about recall are shown beside it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reindex.advice.findings import (
     Advice,
@@ -69,7 +69,7 @@ def advise_on(evidence: Evidence, settings: AdviceSettings) -> Advice:
     return Advice(
         course=course,
         because=because,
-        next=_next(course, evidence),
+        next=_next(course, evidence, settings),
         rules=rules,
         finds=evidence.finds,
         judged=evidence.judged,
@@ -122,13 +122,23 @@ def _pilot_rule(evidence: Evidence, settings: AdviceSettings) -> list[Rule]:
     else:
         says = f"the pilot cannot tell: {settings.min_gain:.0%} lies within its interval"
     measured = found.gains.as_gain()
-    name = f"{found.metric} of {found.pairs:,} pairs against the base"
+    live = evidence.of("live")
+    name = f"{found.metric} of {found.pairs:,} pairs against {live.name if live else 'the base'}"
     return [Rule(name, f"{MEASURED}: {CURVE}", measured, says, votes)]
 
 
 def _estimate(evidence: Evidence) -> Estimate | None:
+    """Of nDCG, against what serves: a pilot begins with the base, which may be far behind it."""
     found = evidence.pilot.estimates if evidence.pilot else ()
-    return next((item for item in found if item.metric.startswith("ndcg")), None)
+    estimate = next((item for item in found if item.metric.startswith("ndcg")), None)
+    base = evidence.of("base")
+    if estimate is None or base is None or base.gain is None:  # the base serves, or nothing does
+        return estimate
+    behind = 1 + base.gain.value
+    gain, low, high = (
+        (1 + item) * behind - 1 for item in (estimate.gain, estimate.gain_low, estimate.gain_high)
+    )
+    return replace(estimate, gain=gain, gain_low=low, gain_high=high)
 
 
 def _pipeline_rules(evidence: Evidence, settings: AdviceSettings) -> list[Rule]:
@@ -139,11 +149,17 @@ def _pipeline_rules(evidence: Evidence, settings: AdviceSettings) -> list[Rule]:
     ]
 
 
+def _wins(item: Finds, settings: AdviceSettings) -> bool:
+    """Whether a change around the model is shown to gain enough."""
+    gain = item.gain if item.role in ("hybrid", "other", "bm25") else None
+    return gain is not None and gain.low > 0 and gain.value >= settings.min_gain
+
+
 def _better(item: Finds, settings: AdviceSettings) -> Rule:
     assert item.gain is not None
     gain = item.gain
     measured = gain.as_gain()
-    wins = gain.low > 0 and gain.value >= settings.min_gain
+    wins = _wins(item, settings)
     if wins:
         says = "better without any training"
     elif gain.high < settings.min_gain:
@@ -206,7 +222,7 @@ def _reason(rule: Rule) -> str:
     return f"{rule.name}: {rule.measured}; {rule.says}"
 
 
-def _next(course: Course, evidence: Evidence) -> tuple[str, ...]:
+def _next(course: Course, evidence: Evidence, settings: AdviceSettings) -> tuple[str, ...]:
     """What to run now."""
     if course == "stay":
         return ("nothing; ask again when queries or documents have changed",)
@@ -216,11 +232,7 @@ def _next(course: Course, evidence: Evidence) -> tuple[str, ...]:
         return ("reindex data synthesize", "reindex train --pairs FILE")
     if course == "pipeline":
         best = max(
-            (
-                item
-                for item in evidence.finds
-                if item.gain and item.role in ("hybrid", "other", "bm25")
-            ),
+            (item for item in evidence.finds if _wins(item, settings)),
             key=lambda item: item.gain.value if item.gain else 0.0,
         )
         if best.role == "other":

@@ -71,6 +71,11 @@ class EnsembleEncoder(OnnxEncoder):
         """``(n, dim)`` float32, unit length; every member adds its own query prompt."""
         return self._join([member.encode_queries(texts) for member in self._members])
 
+    def count_tokens(self, texts: Sequence[str], *, queries: bool) -> list[int]:
+        """Of each text, by the member that makes most of it; see `OnnxEncoder.count_tokens`."""
+        each = [member.count_tokens(texts, queries=queries) for member in self._members]
+        return [max(counts) for counts in zip(*each, strict=True)]
+
     def close(self) -> None:
         """Stop all members' threads."""
         for member in self._members:

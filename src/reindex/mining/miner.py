@@ -126,8 +126,10 @@ class _Mining:
     def run(self) -> list[Row]:
         """The rows that have enough negatives, arranged by phase."""
         judged = ("dense",) if isinstance(self.judge, ModelJudge) else ()
-        found = [item.without_first(self.settings.skip) for item in self._sources()]
-        pool = Pool.of(found, skip=self.settings.skip, judged=judged)
+        skip = self.settings.skip
+        pool = Pool.of(
+            [item.without_first(skip) for item in self._sources()], skip=skip, judged=judged
+        )
         if self.settings.sampling == "random":
             pool = pool.shuffled(self.request.seed)
         rows = self._rows()

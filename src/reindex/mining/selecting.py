@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reindex.config.training_negatives import NegativeSettings
 from reindex.evaluation.groups import NEAR_DUPLICATE
@@ -32,8 +33,8 @@ class Pool:
 
     names: tuple[str, ...]
     numbers: Numbers
-    origins: Numbers
-    ranks: Numbers
+    origins: NDArray[np.int8]
+    ranks: NDArray[np.int32]
     scores: Vector
 
     @classmethod
@@ -47,8 +48,9 @@ class Pool:
             )
             for found in sources
         ]
-        places = np.broadcast_to(np.arange(len(sources)), numbers.shape)
-        ranks = np.broadcast_to(np.arange(1 + skip, 1 + skip + width)[:, None], numbers.shape)
+        each = np.arange(len(sources), dtype=np.int8)
+        rank = np.arange(1 + skip, 1 + skip + width, dtype=np.int32)[:, None]
+        places, ranks = (np.broadcast_to(item, numbers.shape) for item in (each, rank))
         flat = (len(numbers), width * len(sources))
         return cls(
             tuple(found.origin for found in sources),

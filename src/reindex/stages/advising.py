@@ -101,8 +101,8 @@ def _pairs(workspace: Workspace, looked: _Looked) -> list[TrainingExample] | Non
         for data in sets
         if data.kind not in ("pairs", "triplets")
     ]
-    found = [row for data in sets for row in data.rows if isinstance(row, TrainingExample)]
-    return found or None
+    rows = (row for data in sets for row in data.rows if isinstance(row, TrainingExample))
+    return list(dict.fromkeys(rows)) or None  # drawn by weight, one may be there several times
 
 
 def _sample(workspace: Workspace, looked: _Looked) -> Sample | None:
@@ -204,7 +204,10 @@ def _open(workspace: Workspace, name: str) -> Encoder:
             return workspace.encoder(version, tune=True)
     from reindex.training.pilot import encoder_of
 
-    return encoder_of(base_spec(workspace, name), workspace.settings.train)
+    settings = workspace.settings.train
+    if name != settings.base:  # which has a pooling of its own
+        settings = settings.model_copy(update={"pooling": None})
+    return encoder_of(base_spec(workspace, name), settings)
 
 
 def _dense(bench: Bench, encoder: Encoder, looked: _Looked) -> Run:

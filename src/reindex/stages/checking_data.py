@@ -140,9 +140,11 @@ def encoder_named(workspace: Workspace, spec: str) -> Encoder:
     from reindex.training.embedding import ModelEncoder
     from reindex.training.prompts import prompts_of
 
-    place = base_spec(workspace, spec)
-    prompts = prompts_of(workspace.settings.train, place)
-    return ModelEncoder(place, max_length=workspace.settings.train.max_length, prompts=prompts)
+    place, settings = base_spec(workspace, spec), workspace.settings.train
+    return ModelEncoder(
+        place, max_length=settings.max_length, prompts=prompts_of(settings, place),
+        pooling=settings.pooling if spec == settings.base else None,
+    )  # fmt: skip
 
 
 def _read(

@@ -90,6 +90,7 @@ def _model(workspace: Workspace, settings: TrainSettings, version: Version | Non
         base_spec(workspace, settings.negatives.model or settings.base),
         max_length=settings.max_length if own else None,
         prompts=prompts_of(settings, base_spec(workspace, settings.base)) if own else None,
+        pooling=settings.pooling if own else None,
     )
 
 
@@ -109,6 +110,7 @@ def _version(workspace: Workspace, settings: TrainSettings) -> Version | None:
         "max_length": settings.max_length,
         "query_prompt": query,
         "document_prompt": document,
+        "pooling": settings.pooling,
     }
     same = [
         version

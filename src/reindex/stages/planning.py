@@ -216,6 +216,8 @@ def _tokens(
     if not isinstance(encoder, OnnxEncoder) or version.artifact is None or not texts:
         return None
     manifest, folder = encoder.manifest, workspace.settings.home / version.artifact
+    if manifest.members:  # each has a tokenizer, prompts and a limit of its own
+        return None
     limit = manifest.max_length
     lengths = token_lengths(folder, [manifest.document_prompt + text for text in texts])
     return Tokens(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -91,12 +92,11 @@ class NoDuplicateBatches:
         return self._plans[epoch]
 
     def _make_plan(self, epoch: int) -> list[list[int]]:
-        waiting = self._shuffled(epoch)
+        waiting = deque(self._shuffled(epoch))
         rows = len(waiting)
         batches: list[list[int]] = []
         while waiting:
-            batch, waiting = self._take(waiting, epoch, len(batches))
-            batches.append(batch)
+            batches.append(self._take(waiting, epoch, len(batches)))
         pairs = all(len(row.brought) <= 2 for row in self._keys)
         least = 2 if pairs else 1
         full = -(-rows // self.batch_size)  # as many as there would be of one-time texts
@@ -117,15 +117,14 @@ class NoDuplicateBatches:
         """The row that stands for ``row`` in the epoch's batch number ``place``."""
         return row
 
-    def _take(self, waiting: list[int], epoch: int, number: int) -> tuple[list[int], list[int]]:
-        """The first rows that go together, and the others in their order."""
+    def _take(self, waiting: deque[int], epoch: int, number: int) -> list[int]:
+        """Take the first rows that go together out of ``waiting``; the others keep their order."""
         batch: list[int] = []
         late: list[int] = []
         owned: set[str] = set()
         brought: set[str] = set()
-        for place, one in enumerate(waiting):
-            if len(batch) == self.batch_size:
-                return batch, late + waiting[place:]
+        while waiting and len(batch) < self.batch_size:
+            one = waiting.popleft()
             row = self._row(one, epoch, number)
             keys = self._keys[row]
             if owned.isdisjoint(keys.brought) and brought.isdisjoint(keys.own):
@@ -134,7 +133,8 @@ class NoDuplicateBatches:
                 brought |= keys.brought
             else:
                 late.append(one)
-        return batch, late
+        waiting.extendleft(reversed(late))
+        return batch
 
 
 class PackedForward:

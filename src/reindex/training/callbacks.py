@@ -121,8 +121,18 @@ def make_callbacks(conductor: Conductor, *, patience: int | None) -> list[Any]:
         def on_log(self, _: Any, state: Any, *__: Any, logs: dict[str, Any], **___: Any) -> None:
             _check_loss(logs, state.global_step)
 
-    early = [] if patience is None else [transformers.EarlyStoppingCallback(patience)]
-    return [Callback(), *early]
+    class EarlyStoppingCallback(transformers.EarlyStoppingCallback):  # type: ignore[misc,name-defined]
+        """A training that it had ended ends at once when it is resumed.
+
+        Its state is found by the class's name, and the trainer forgets the order to stop.
+        """
+
+        def on_train_begin(self, *given: Any, **more: Any) -> None:
+            super().on_train_begin(*given, **more)
+            if self.early_stopping_patience_counter >= self.early_stopping_patience:
+                given[2].should_training_stop = True
+
+    return [Callback(), *([] if patience is None else [EarlyStoppingCallback(patience)])]
 
 
 def _check_loss(logs: dict[str, Any], step: int) -> None:

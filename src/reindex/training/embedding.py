@@ -21,23 +21,24 @@ class ModelEncoder:
         base: what `reindex.training.base.resolve_base` takes.
         max_length: tokens per text; None: the model's own, at most 256.
         prompts: put before queries and documents; None: those that the model brings, if any.
+        pooling: how token vectors become one; None: the model's own.
 
     Raises:
-        ModelError: it cannot be found, fetched or loaded.
+        ModelError: it cannot be found, fetched or loaded, or ``pooling`` does not fit it.
         MissingExtra: the [train] extra is not installed.
     """
 
     def __init__(
         self, base: str, *, max_length: int | None = None,
-        prompts: tuple[str, str] | None = ("", ""),
+        prompts: tuple[str, str] | None = ("", ""), pooling: str | None = None,
     ) -> None:  # fmt: skip
-        self._model: Any = load_base(base, max_length=max_length, prompts=prompts)
+        self._model: Any = load_base(base, max_length=max_length, prompts=prompts, pooling=pooling)
         self._prompts = prompts or _own_prompts(self._model)
         self.dim = int(self._encode("", ["dimension"]).shape[1])
         length = self._model.max_seq_length
-        self.space = hashlib.sha256(
-            f"{weights_hash(self._model)}\n{self._prompts}\n{length}".encode()
-        ).hexdigest()
+        how = f"{weights_hash(self._model)}\n{self._prompts}\n{length}"
+        how += "" if pooling is None else f"\n{pooling}"
+        self.space = hashlib.sha256(how.encode()).hexdigest()
         self.encoding = f"torch-{self.space}"
 
     def encode_documents(self, texts: Sequence[str]) -> Vector:

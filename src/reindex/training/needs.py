@@ -115,6 +115,7 @@ def measure_needs(
         max_length=settings.max_length,
         prompts=prompts_of(settings, base),
         quantization=quantization(settings.lora),
+        pooling=settings.pooling,
     )
     longest = int(model.max_seq_length)
     check_length(settings.training_length, longest)

@@ -36,7 +36,9 @@ def encoder_of(spec: str, settings: TrainSettings) -> ModelEncoder:
         ModelError, MissingExtra: as `reindex.training.base.load_base`.
     """
     prompts = prompts_of(settings, spec)
-    return ModelEncoder(spec, max_length=settings.max_length, prompts=prompts)
+    return ModelEncoder(
+        spec, max_length=settings.max_length, prompts=prompts, pooling=settings.pooling
+    )
 
 
 @dataclass(frozen=True, slots=True)
