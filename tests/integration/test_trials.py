@@ -18,7 +18,7 @@ from reindex.cli import main
 from reindex.config import load_settings
 from reindex.errors import ConfigError
 from reindex.project import Project
-from reindex.registry.trials import Study, Trial
+from reindex.registry.trials import Studies, Study, Trial
 from reindex.training.devset import METRICS
 from tests.advice_fixtures import task_project, write_task
 from tests.training_fixtures import tiny_base  # noqa: F401
@@ -212,6 +212,51 @@ def test_the_best_trial_is_the_first_of_several_rounds_and_turned_after_the_last
         assert found.best.history[-1]["step"] == first["steps"]
         assert second["steps"] > 0
         assert found.trained.version.metrics["rotation"]["prefixes"]
+
+
+CLASHES: list[Any] = [
+    ({"negatives": [2, 16]}, {"negatives": {"sources": ["random"], "number": 2, "phases": 8}},
+     "{'negatives': 16} does not go with [train]: number × phases is 128, more than 64."),
+    ({"matryoshka_dims": [[32, 8], [32, 16, 8]]},
+     {"matryoshka_dims": [32, 8], "matryoshka_weights": [1, 2]},
+     "{'matryoshka_dims': [32, 16, 8]} does not go with [train]: matryoshka_weights: expected one"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("ranges", "train", "said"), CLASHES, ids=["negatives", "dimensions"])
+def test_a_value_that_no_training_can_have_is_refused_before_the_search(
+    tiny_base: str,  # noqa: F811
+    tmp_path: Path,
+    ranges: dict[str, Any],
+    train: dict[str, Any],
+    said: str,
+) -> None:
+    with project(tmp_path, tiny_base, trials=ranges, train=train) as opened:
+        with pytest.raises(ConfigError) as refused:
+            opened.search_recipes(2)
+        assert said in str(refused.value)
+        assert "Take these values out of [trials]" in str(refused.value)
+        assert not opened.trials()
+
+
+def test_a_search_that_stands_at_such_a_value_goes_on(
+    tiny_base: str,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one stood that was begun when values were not checked."""
+    ranges = {"learning_rate": [], "epochs": [], "matryoshka_dims": [[32, 8], [32, 16, 8]]}
+    train = {"matryoshka_dims": [32, 8], "matryoshka_weights": [1, 2], "epochs": 1}
+    with project(tmp_path, tiny_base, trials=ranges, train=train) as opened:
+        with monkeypatch.context() as then:
+            then.setattr("reindex.stages.trials.check_space", lambda *_: None)
+            opened.search_recipes(1)
+        study, _ = opened.trials()[-1]
+        params = {"matryoshka_dims": [32, 16, 8]}
+        Studies(opened.registry).begin(study.id, 1, params=params, seed=study.seed)
+        found = opened.search_recipes(2)
+        assert [trial.state for trial in found.trials] == ["complete", "failed"]
+        assert "matryoshka_weights: expected one for each" in found.trials[1].why
 
 
 def test_what_cannot_be_searched_is_said(tiny_base: str, tmp_path: Path) -> None:  # noqa: F811

@@ -30,6 +30,7 @@ from reindex.stages.training import (
     train,
 )
 from reindex.stages.training_data import TrainingData
+from reindex.stages.trial_recipes import check_space, own_recipe, variant
 from reindex.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def search_recipes(
     cut off from its last checkpoint, and those that ended are not tried again.
 
     Raises:
-        ConfigError: there is no dev set to choose by, or nothing to search.
+        ConfigError: there is no dev set to choose by, nothing to search, or a value in [trials]
+            that does not go with [train].
         DataError: the examples cannot be used.
         ModelError: every trial failed; the message is the last one's.
         MissingExtra: the [train] or [trials] extra is not installed.
@@ -122,6 +124,8 @@ class _Search:
             )
         if not space:
             raise ConfigError("Every range in [trials] is empty or a single value: nothing to try.")
+        if not _begun(Studies(workspace.registry), settings, space):
+            check_space(settings, space)
         from reindex.training.devset import METRICS
 
         recipes = Recipes(space, ranges, seed=settings.seed, metric=METRICS[0])
@@ -159,7 +163,9 @@ class _Search:
         trial = known[number] if number < len(known) else None
         if trial is not None and trial.state != "running":
             return
-        given = trial.params if trial else self._own() if number == 0 else None
+        given = trial.params if trial else None
+        if trial is None and number == 0:
+            given = own_recipe(self.settings, self.study.space)
         asked = self.recipes.ask(number, known[:number], given)
         trial = self._studies.begin(
             self.study.id, number, params=asked.params, seed=self.settings.seed
@@ -167,13 +173,6 @@ class _Search:
         job.progress("trials", number, wanted)
         self._run(trial, asked, job)
         self._tidy()
-
-    def _own(self) -> dict[str, Any]:
-        """The recipe of the settings themselves, as parameters."""
-        own = json.loads(self.settings.model_dump_json())
-        mined = self.settings.negatives
-        own["negatives"] = mined.number if mined.sources else 0
-        return {name: own[name] for name in self.study.space}
 
     def _objectives(self, settings: TrainSettings, job: Job) -> list[Objective]:
         return objectives_of(self.workspace, settings, self._data(settings), job.progress)
@@ -187,8 +186,8 @@ class _Search:
                 raise _Hopeless
 
         study, number, folder = self.study.id, trial.number, self._folder(trial.number)
-        settings = self._variant(trial.params)
         try:
+            settings = variant(self.settings, trial.params)
             result = fine_tune(
                 asked_in(self.workspace, settings, 0), self._objectives(settings, job),
                 self.held, folder,
@@ -205,16 +204,6 @@ class _Search:
                 if self.study.metric in entry:
                     self._studies.look(self.study, number, entry)
             self._studies.close(study, number, "complete", seconds=result.seconds)
-
-    def _variant(self, params: Mapping[str, Any]) -> TrainSettings:
-        changes = dict(params)
-        if "negatives" in changes:  # 0: none; else so many, from the configured sources
-            mined = self.settings.negatives.model_dump()
-            number = changes["negatives"]
-            changes["negatives"] = mined | (
-                {"number": number} if number else {"sources": (), "phases": 1}
-            )
-        return TrainSettings.model_validate({**self.settings.model_dump(), **changes})
 
     def _data(self, settings: TrainSettings) -> TrainingData:
         if settings.negatives not in self.given:
@@ -241,7 +230,7 @@ class _Search:
             raise ModelError(
                 f"None of {len(trials)} trials came to its end. The last: {trials[-1].why}"
             )
-        settings = self._variant(best.params)
+        settings = variant(self.settings, best.params)
         version = reserve_version(self.workspace, settings, self._data(settings))
         self._hand_over(best, version)
         trained = train(self.workspace, settings)
@@ -254,6 +243,14 @@ class _Search:
         source, target = self._folder(best.number), self.workspace.run_folder(version.name)
         if version.state == "created" and source.is_dir() and not target.exists():
             source.rename(target)
+
+
+def _begun(studies: Studies, settings: TrainSettings, space: Mapping[str, Any]) -> bool:
+    """Whether such a space has been searched: that search goes on, whatever it comes upon."""
+    return any(
+        (study.base, study.seed, study.space) == (settings.base, settings.seed, space)
+        for study in studies.all()
+    )
 
 
 def _seconds(folder: Path) -> float:
