@@ -46,8 +46,8 @@ class AveragingSettings(Section):
         "sets.",
     )  # fmt: skip
     general: tuple[str, ...] = Field(
-        (), description="What measures forgetting: BEIR folders, files of scored pairs, or "
-        "docstrings (of the Python libraries here).",
+        (), description="What measures forgetting: BEIR folders, files of scored or "
+        "labelled pairs, classes or triplets, or docstrings (of the Python libraries here).",
     )  # fmt: skip
     max_drop: Share = Field(
         0.02, description="auto: most that a general set's figure may fall, as a share of it."

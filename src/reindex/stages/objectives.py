@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -35,6 +36,9 @@ _MEASURED = ("scored", "nli", "labelled", "classes")
 """Kinds of rows that measure an objective; pairs are measured by judged queries."""
 
 _MOST_MEASURED = 500
+_MOST_GENERAL = 2000
+"""Rows of a general set: classes are measured by every text against every other."""
+
 _LEAST_ROWS = 50
 """Fewer rows are all trained on: a tenth of them measures nothing."""
 
@@ -63,16 +67,21 @@ def objectives_of(
 def hold_out(data: TrainingSet, share: float) -> tuple[TrainingSet, TrainingSet | None]:
     """Rows to train on, and rows that measure; those of the same first text stay together.
 
-    Which ones is told by the text's hash, so that it depends on no seed and no order.
+    Which ones is told by the text's hash, so that it depends on no seed and no order: of the share
+    with the lowest hashes those that come first, at most `_MOST_MEASURED` rows. A text with too
+    many rows to fit is passed over.
     """
     if data.kind not in _MEASURED or len(data.rows) < _LEAST_ROWS or share == 0:
         return data, None
-    places = [
-        place
-        for place, row in enumerate(data.rows)
-        if int(query_hash(texts_of(row)[0])[:8], 16) < share * 2**32
-    ]
-    held = set(places[:_MOST_MEASURED])
+    together: dict[str, list[int]] = defaultdict(list)
+    for place, row in enumerate(data.rows):
+        together[query_hash(texts_of(row)[0])].append(place)
+    held: set[int] = set()
+    for key in sorted(together):
+        if int(key[:8], 16) >= share * 2**32:
+            break
+        if len(held) + len(together[key]) <= _MOST_MEASURED:
+            held.update(together[key])
     if not held or len(held) == len(data.rows):
         return data, None
     kept = data.only(place for place in range(len(data.rows)) if place not in held)
@@ -134,7 +143,7 @@ def general_sets(workspace: Workspace, settings: TrainSettings) -> dict[str, Dev
         elif place.is_dir():
             found[name] = _judged(workspace, place, settings)
         elif place.is_file():
-            found[name] = _pairs(place)
+            found[name] = _rows(place, settings.seed)
         else:
             raise ConfigError(
                 f"train.averaging.general: there is no {place}. Expected a BEIR folder with "
@@ -143,14 +152,18 @@ def general_sets(workspace: Workspace, settings: TrainSettings) -> dict[str, Dev
     return found
 
 
-def _pairs(place: Path) -> TrainingSet:
+def _rows(place: Path, seed: int) -> TrainingSet:
+    """A file's rows; of many a sample, the same for the same seed."""
     data = read_data(DataSettings(path=place)).data
     if data.kind not in (*_MEASURED, "triplets"):
         raise DataError(
             f"{place} holds {data.kind}, which have nothing to be told from. A general set is a "
-            "BEIR folder, or a file of scored or labelled pairs, or of triplets."
+            "BEIR folder, or a file of scored or labelled pairs, of classes, or of triplets."
         )
-    return data
+    if len(data.rows) <= _MOST_GENERAL:
+        return data
+    places = range(len(data.rows))
+    return data.only(sorted(random.Random(seed).sample(places, _MOST_GENERAL)))  # noqa: S311
 
 
 def _judged(workspace: Workspace, folder: Path, settings: TrainSettings) -> DevSet:

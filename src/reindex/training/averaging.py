@@ -36,8 +36,8 @@ class Average:
 class Averaged:
     """The share that was taken, what was tried, and what was forgotten.
 
-    ``before`` are the base's general figures; ``kept`` says whether none of those that count fell
-    by more than the limit.
+    ``before`` are the base's general figures; ``kept`` says whether none of those that count, the
+    first of each set, fell by more than the limit.
     """
 
     chosen: Average
@@ -90,7 +90,7 @@ def average(
         base: of the same architecture; not changed.
         settings: the share, or how to choose it.
         dev: what chooses, by its first figure.
-        general: what must not fall.
+        general: what must not fall: the first figure of each.
         progress: stage ``average``.
     """
     before = general.figures(base, untrained=True)
@@ -102,9 +102,11 @@ def average(
         _mix(model, base, tuned, share)
         tried.append(Average(share, dev.figures(model), general.figures(model)))
     progress("average", len(shares), len(shares))
-    chosen = _choose(tried, before, settings.max_drop)
+    firsts = {part.names[0] for part in general.parts}
+    counted = {name: figure for name, figure in before.items() if name in firsts}
+    chosen = _choose(tried, counted, settings.max_drop)
     _mix(model, base, tuned, chosen.base_weight)
-    return Averaged(chosen, tuple(tried), before, _worst(chosen, before) <= settings.max_drop)
+    return Averaged(chosen, tuple(tried), before, _worst(chosen, counted) <= settings.max_drop)
 
 
 def _floats(model: Any) -> dict[str, Any]:
@@ -127,10 +129,6 @@ def _choose(tried: Sequence[Average], before: Mapping[str, float], limit: float)
 
 
 def _worst(item: Average, before: Mapping[str, float]) -> float:
-    """The largest relative fall among the general sets' first figures; 0 where none fell."""
-    falls = [
-        1 - item.general[name] / figure
-        for name, figure in before.items()
-        if name.startswith(("ndcg@10", "spearman")) and figure > 0
-    ]
+    """The largest relative fall among the figures in ``before``; 0 where none fell."""
+    falls = [1 - item.general[name] / figure for name, figure in before.items() if figure > 0]
     return max([0.0, *falls])
