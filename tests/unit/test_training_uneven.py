@@ -6,9 +6,10 @@ from collections import Counter
 
 import pytest
 
+from reindex.corpus.training_sets import Row, RowKind, TrainingSet
 from reindex.errors import DataError
-from reindex.records import TrainingExample
-from reindex.training.objectives import as_objectives, lay_out, make_batches
+from reindex.records import LabelledPair, LabelledText, TrainingExample
+from reindex.training.objectives import Objective, as_objectives, lay_out, make_batches
 from reindex.training.uneven import groups_of
 
 
@@ -79,6 +80,38 @@ def test_every_row_is_in_one_batch_of_rows_with_as_many_negatives() -> None:
         assert len({counts[texts[row]] for row in batch}) == 1
         seen.update(texts[row] for row in batch)
     assert seen == Counter(row.anchor for row in given)
+
+
+def test_of_rows_that_a_triplet_loss_leaves_out_people_are_told() -> None:
+    [task] = lay_out(as_objectives(rows(2, 1, 0, 0, 0), "triplet"), temperature=0.05)
+    assert task.columns["anchor"] == ["query 0", "query 0", "query 1"]
+    assert task.choice.reason.endswith("; 3 rows had no negative and were left out")
+    [whole] = lay_out(as_objectives(rows(2, 1), "triplet"), temperature=0.05)
+    assert "left out" not in whole.choice.reason
+
+
+class Label(str):
+    """Counts how often labels are compared."""
+
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Label.compared += 1
+        return str.__eq__(self, other)
+
+
+@pytest.mark.parametrize("kind", ["classes", "labelled"])
+def test_a_label_is_not_looked_up_among_all_of_them(kind: RowKind) -> None:
+    names = [Label(f"{place % 300:03}") for place in range(900)]
+    made: dict[str, list[Row]] = {
+        "classes": [LabelledText(f"text {place}", name) for place, name in enumerate(names)],
+        "labelled": [LabelledPair(f"a {place}", "b", name) for place, name in enumerate(names)],
+    }
+    Label.compared = 0
+    [task] = lay_out([Objective(TrainingSet(kind, made[kind]))], temperature=0.05)
+    assert task.columns["label"] == [*range(300)] * 3
+    assert Label.compared < 10 * len(names)
 
 
 def test_a_curriculum_still_wants_as_many_in_every_row() -> None:

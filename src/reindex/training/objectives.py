@@ -143,9 +143,14 @@ def _evened(
         part = replace(objective, data=data, dev=None if made else objective.dev)
         called = f"{name}, {group.negatives} negatives" if made else name
         task = _lay_out(called, part, temperature, 1)
-        reason = f"{task.choice.reason}; {group.told}"
-        made.append(replace(task, choice=replace(task.choice, reason=reason)))
+        made.append(_told(task, group.told))
     return made
+
+
+def _told(task: Task, what: str) -> Task:
+    """The task with something more for people to know."""
+    reason = f"{task.choice.reason}; {what}"
+    return replace(task, choice=replace(task.choice, reason=reason))
 
 
 def _choice(objective: Objective) -> Choice:
@@ -178,6 +183,8 @@ def _has_scores(rows: Sequence[Any]) -> bool:
 def _retrieval(task: Task, rows: list[TrainingExample], temperature: float) -> Task:
     loss = task.choice.loss
     if loss.name == "triplet":
+        bare = sum(not row.negatives for row in rows)
+        task = _told(task, f"{bare:,} rows had no negative and were left out") if bare else task
         rows = [
             TrainingExample(row.anchor, row.positive, (negative,))
             for row in rows
@@ -271,14 +278,14 @@ def _labelled(task: Task) -> Task:
             f"The loss contrastive wants the labels 0 and 1, got {', '.join(labels[:5])}. "
             "The loss softmax takes any."
         )
-    numbers = [labels.index(row.label) for row in rows]
+    numbers = _numbers([row.label for row in rows], labels)
     return replace(task, columns=_pair_columns(rows) | {"label": numbers}, classes=labels)
 
 
 def _classed(task: Task) -> Task:
     rows = [row for row in task.data.rows if isinstance(row, LabelledText)]
     labels = _classes([row.label for row in rows])
-    numbers = [labels.index(row.label) for row in rows]
+    numbers = _numbers([row.label for row in rows], labels)
     columns: dict[str, list[Any]] = {"text": [row.text for row in rows], "label": numbers}
     return replace(task, columns=columns, classes=labels, groups=tuple(row.label for row in rows))
 
@@ -288,6 +295,11 @@ def _classes(found: Sequence[str]) -> tuple[str, ...]:
     if len(labels) < 2:
         raise DataError(f"Expected at least two labels to tell apart, got only {labels[0]!r}.")
     return labels
+
+
+def _numbers(found: Sequence[str], labels: Sequence[str]) -> list[int]:
+    number_of = {label: number for number, label in enumerate(labels)}
+    return [number_of[label] for label in found]
 
 
 _LAYOUTS = {ScoredPair: _scored, LabelledPair: _labelled, LabelledText: _classed}
