@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from reindex.config import SourceSettings
-from reindex.corpus.readers import Batch, read_csv, read_jsonl
+from reindex.corpus.delimited import read_csv
+from reindex.corpus.readers import Batch, read_jsonl
 from reindex.corpus.slices import read_slice, renumbered, slices_of
 from reindex.corpus.sources import FileSource
 

@@ -1,4 +1,4 @@
-"""Files -> rows: JSONL, CSV and Parquet, streamed in batches, every row with its line number.
+"""Files -> rows: JSON, streamed in batches, every row with its line number.
 
 A reader yields batches; a batch holds the rows that could be read and, apart, those that could
 not, each with a reason. What a row must contain is not decided here.
@@ -6,7 +6,6 @@ not, each with a reason. What a row must contain is not decided here.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 import math
@@ -14,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from reindex.errors import DataError
 
@@ -22,7 +21,6 @@ Fields = dict[str, Any]
 BATCH_ROWS = 1_000
 _BOM = b"\xef\xbb\xbf"
 _BACKSLASH = ord("\\")
-_CSV_FIELD_LIMIT = 16 * 2**20  # Python's default of 128 KiB is less than a long document
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,75 +126,3 @@ def explain(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "invalid JSON: nested too deeply"
     return str(error)
-
-
-def read_csv(file: Path) -> Iterator[Batch]:
-    """A header and rows; comma-separated, or tab-separated if the name ends in ``.tsv``.
-
-    Where the header has no comma, semicolons (as spreadsheets write where a comma is a decimal
-    point) or tabs may separate.
-
-    The line of a row is the one that it starts on (a quoted field may hold newlines). All values
-    are strings.
-
-    Raises:
-        DataError: there is no header, or a column stands in it twice.
-    """
-    # The csv module knows one limit for the whole process, so it is only ever raised.
-    csv.field_size_limit(max(csv.field_size_limit(), _CSV_FIELD_LIMIT))
-    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-        reader = csv.reader(lines, delimiter=_delimiter(lines, file), strict=True)
-        numbered = _csv_rows(reader, _csv_header(reader, file))
-        while chunk := list(islice(numbered, BATCH_ROWS)):
-            yield Batch(
-                [row for row in chunk if not isinstance(row, BadRow)],
-                [row for row in chunk if isinstance(row, BadRow)],
-            )
-
-
-def _delimiter(lines: IO[str], file: Path) -> str:
-    if file.suffix == ".tsv":
-        return "\t"
-    header = lines.readline()
-    lines.seek(0)
-    return next((mark for mark in ",;\t" if mark in header), ",")
-
-
-def _csv_header(reader: Any, file: Path) -> list[str]:
-    try:
-        header = [name.strip() for name in next(reader, [])]
-    except csv.Error as error:
-        raise DataError(f"{file}:1: the header cannot be read as CSV: {error}.") from None
-    if not header:
-        raise DataError(f"{file}:1: expected a header with the columns' names; the line is empty.")
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise DataError(f"{file}:1: the header has {twice[0]!r} twice. Rename one of the columns.")
-    return header
-
-
-def _csv_rows(reader: Any, header: list[str]) -> Iterator[tuple[int, Fields] | BadRow]:
-    while True:
-        line = reader.line_num + 1
-        try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield BadRow(line, f"invalid CSV: {error}", "")
-            continue
-        if values:
-            yield _csv_row(line, header, values)
-
-
-def _csv_row(line: int, header: list[str], values: list[str]) -> tuple[int, Fields] | BadRow:
-    shown = ",".join(values)
-    if len(values) != len(header):
-        reason = f"wrong number of fields: expected {len(header)}, got {len(values)}"
-        return BadRow(line, reason, shown)
-    try:
-        shown.encode()
-    except UnicodeEncodeError:
-        raw = shown.encode("utf-8", "surrogateescape")
-        return BadRow(line, "invalid UTF-8", raw.decode("utf-8", "backslashreplace"))
-    return line, dict(zip(header, values, strict=True))

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from reindex.corpus.delimited import read_csv
 from reindex.corpus.parquet import parquet_groups, read_parquet
-from reindex.corpus.readers import Batch, jsonl_batches, read_csv
+from reindex.corpus.readers import Batch, jsonl_batches
 from reindex.errors import DataError
 
 SLICE_BYTES = 16 * 2**20

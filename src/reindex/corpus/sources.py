@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from reindex.config import SourceSettings
+from reindex.corpus.delimited import read_csv
 from reindex.corpus.parquet import count_parquet, read_parquet, require_pyarrow
-from reindex.corpus.readers import Batch, Reader, read_csv, read_jsonl
+from reindex.corpus.readers import Batch, Reader, read_jsonl
 from reindex.corpus.rows import usable
 from reindex.corpus.slices import FileSlice, slices_of
 from reindex.errors import DataError

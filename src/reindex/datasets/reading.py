@@ -11,12 +11,12 @@ from itertools import chain
 from pathlib import Path
 
 from reindex.config.training_data import ClickSettings, DataKind, DataSettings
+from reindex.corpus.delimited import read_csv
 from reindex.corpus.parquet import read_parquet
 from reindex.corpus.readers import (
     BadRow,
     Batch,
     Reader,
-    read_csv,
     read_json,
     read_jsonl,
     read_jsonl_gz,
