@@ -90,6 +90,35 @@ def test_grades_below_the_least_are_neither_positive_nor_negative(tmp_path: Path
         read(file, min_grade=4)
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv"])
+@pytest.mark.parametrize(
+    ("column", "relevant", "irrelevant"),
+    [
+        ("label", True, False),
+        ("Label", True, False),
+        ("label", "relevant", "irrelevant"),
+        ("label", "Relevant", "Not relevant"),
+        ("relevance", "yes", "no"),
+        ("score", True, False),
+        ("is_relevant", 1, 0),
+        ("Is_Relevant", True, False),
+        ("relevant", "yes", "no"),
+        ("is_selected", 1, 0),
+    ],
+)
+def test_what_is_judged_irrelevant_is_no_positive(
+    tmp_path: Path, suffix: str, column: str, relevant: Any, irrelevant: Any
+) -> None:
+    rows = [
+        {"query": "q", "passage": "p", column: relevant},
+        {"query": "q", "passage": "n", column: irrelevant},
+        {"query": "r", "passage": "o", column: irrelevant},
+    ]
+    found = read(put(tmp_path / f"a{suffix}", *rows))
+    assert (found.kind, found.data.rows) == ("graded", [TrainingExample("q", "p", ("n",))])
+    assert found.notes == ("judgements by grade: 0: 2, 1: 1",)
+
+
 def test_pairs_are_drawn_by_grade_where_asked(tmp_path: Path) -> None:
     file = put(
         tmp_path / "a.jsonl",

@@ -134,6 +134,13 @@ KINDS: tuple[tuple[Sequence[Fields], DataKind, Row], ...] = (
     ([{**TWO, "label": 1}], "labelled", LabelledPair("a", "b", "1")),
     ([{"question1": "a", "question2": "b", "is_duplicate": True}], "labelled",
      LabelledPair("a", "b", "1")),
+    ([{"sentence1": "a", "sentence2": "b", "label": label}
+      for label in ("entailment", "entailment", "not_entailment")], "labelled",
+     LabelledPair("a", "b", "entailment")),
+    ([{**NLI, "label": "entailment"}, {**NLI, "label": "not_entailment"}], "labelled",
+     LabelledPair("a", "b", "entailment")),
+    ([{"question": "a", "sentence": "b", "label": "not_entailment"}], "labelled",
+     LabelledPair("a", "b", "not_entailment")),
     ([{"text": "a", "label": 3}], "classes", LabelledText("a", "3")),
     ([{"text": "a", "intent": "billing"}], "classes", LabelledText("a", "billing")),
     ([{"query": "q", "document": "p", "relevance": 2}], "graded", TrainingExample("q", "p")),
@@ -152,7 +159,8 @@ def test_the_kind_is_told_by_columns_and_values(
     found = read(put(tmp_path / f"a{suffix}", *rows))
     assert found.kind == kind
     assert found.data.rows[0] == first
-    assert list(found.data.lines) == ([1, 2] if suffix == ".jsonl" else [2, 3])[: len(rows)]
+    first_line = 1 if suffix == ".jsonl" else 2
+    assert list(found.data.lines) == list(range(first_line, first_line + len(rows)))
 
 
 def test_whole_scores_that_count_from_0_are_grades(tmp_path: Path) -> None:
@@ -227,6 +235,10 @@ def test_a_kind_is_named_where_the_columns_say_another(tmp_path: Path) -> None:
     assert found.kind == "pairs"
     assert "score says nothing here" in found.notes[0]
     assert read(file, kind="scored").data.rows == [ScoredPair("a", "b", 0.5)]
+    rows = [{"query": "a", "answer": "b", "Label": label} for label in ("legal", "tax", "no")]
+    assert "Label says nothing here" in read(put(tmp_path / "a.csv", *rows[:2])).notes[0]
+    with pytest.raises(DataError, match=r"a\.csv:4: Label no: not a relevant pair"):
+        read(put(tmp_path / "a.csv", *rows))
     file = put(tmp_path / "b.jsonl", {**NLI, "label": 1})
     assert read(file, kind="labelled").data.rows == [LabelledPair("a", "b", "1")]
 

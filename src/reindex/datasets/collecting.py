@@ -12,7 +12,7 @@ from reindex.corpus.readers import Fields
 from reindex.corpus.training_sets import Row, RowKind
 from reindex.datasets.click_rows import SearchRows
 from reindex.datasets.clicks import LoggedSearch, pairs_of_clicks
-from reindex.datasets.forms import SCORE, Roles, as_number
+from reindex.datasets.forms import JUDGED, SCORE, Roles, as_grade, unread
 from reindex.datasets.graded import Graded, Weighted, pairs_of
 from reindex.datasets.ids import Texts
 from reindex.datasets.qrels import with_texts
@@ -22,7 +22,7 @@ from reindex.records import ScoredPair, TrainingExample
 
 UNREAD = (
     "the column {} says nothing here: every row is taken as relevant. If it says how relevant: "
-    'kind = "scored", or "graded" where it counts from 0'
+    'kind = "scored", or "graded" where it counts from 0, or is true and false'
 )
 
 
@@ -77,9 +77,7 @@ class _Plain:
 
     def add(self, line: int, fields: Fields) -> None:
         if self.kind == "pairs" and not self.unread:
-            self.unread = next(
-                (name for name in SCORE if as_number(fields.get(name)) is not None), ""
-            )
+            self.unread = next(iter(unread(fields, self.setting.roles, (*JUDGED, *SCORE))), "")
         made = MAKERS[self.kind](fields, self.setting.roles, self.setting.how)
         self.rows.extend(made)
         self.lines.extend([line] * len(made))
@@ -144,7 +142,7 @@ class _Graded:
             query, documents = one_text(fields, roles["anchor"]), texts(fields, roles["positive"])
         if not documents:
             raise ValueError(f"no text in {roles['positive']}")
-        grade = number(fields, roles["grade"])
+        grade = number(fields, roles["grade"], as_grade)
         self.judged.extend(Graded(query, document, grade, line) for document in documents)
 
     def finish(self) -> Made:

@@ -36,7 +36,9 @@ SECOND: Names = (
     "second", "sentence2", "sentence_2", "sentence_b", "text2", "text_2", "text_b", "question2",
 )  # fmt: skip
 LABEL: Names = ("label", "gold_label", "is_duplicate")
-GRADE: Names = ("grade", "relevance", "rel")
+GRADE: Names = ("grade", "relevance", "rel", "is_relevant", "relevant", "is_selected")
+JUDGED: Names = (*LABEL, *GRADE)
+"""Columns that may say whether a text is relevant."""
 QUERY_ID: Names = ("query-id", "query_id", "qid")
 DOCUMENT_ID: Names = ("corpus-id", "corpus_id", "document_id", "doc_id", "docid", "pid")
 CLICKED: Names = ("clicked", "click", "clicks", "is_click")
@@ -95,11 +97,17 @@ def _graded(rows: Rows, roles: Roles) -> bool:
     return _mostly(_whole(value) for value in _values(rows, roles["grade"]))
 
 
-def _nli_words(rows: Rows, roles: Roles) -> bool:
-    words = [str(value).strip().lower() for value in _values(rows, roles["label"])]
-    return _mostly(word in {*NLI_LABELS, "-", "-1"} for word in words) and any(
-        word in NLI_LABELS for word in words
+def _no_other_words(rows: Rows, roles: Roles) -> bool:
+    """No label is a word that NLI lacks, such as ``not_entailment``."""
+    return all(
+        as_number(value) is not None or str(value).strip().lower() in {*NLI_LABELS, "-"}
+        for value in _values(rows, roles["label"])
     )
+
+
+def _nli_words(rows: Rows, roles: Roles) -> bool:
+    words = (str(value).strip().lower() for value in _values(rows, roles["label"]))
+    return any(word in NLI_LABELS for word in words) and _no_other_words(rows, roles)
 
 
 def _fractions(rows: Rows, roles: Roles) -> bool:
@@ -112,7 +120,7 @@ def _fractions(rows: Rows, roles: Roles) -> bool:
 
 def _few_grades(rows: Rows, roles: Roles) -> bool:
     """Whole numbers from 0 to 4 at most: a larger one counts something, such as votes."""
-    numbers = [as_number(value) for value in _values(rows, roles["grade"])]
+    numbers = [as_grade(value) for value in _values(rows, roles["grade"])]
     return _graded(rows, roles) and 0 in numbers and max(item or 0 for item in numbers) <= 4
 
 
@@ -126,8 +134,35 @@ def as_number(value: Any) -> float | None:
         return None
 
 
-def _whole(value: Any) -> bool:
+_YES_NO: Mapping[str, float] = {
+    **dict.fromkeys(("true", "yes", "relevant"), 1.0),
+    **dict.fromkeys(("false", "no", "irrelevant", "not_relevant", "non_relevant"), 0.0),
+}
+
+
+def as_grade(value: Any) -> float | None:
+    """A number, or a text that is one; yes and no in their forms are 1 and 0. None: neither."""
     number = as_number(value)
+    if number is None and isinstance(value, bool | str):
+        return _YES_NO.get(re.sub(r"[\s-]+", "_", str(value).strip().lower()))
+    return number
+
+
+def unread(fields: Fields, roles: Roles, names: Names) -> list[str]:
+    """The columns of these names, in any case, that hold one value and play no role."""
+    used = set(roles.values())
+    return [
+        name
+        for name, value in fields.items()
+        if name.strip().lower() in names
+        and name not in used
+        and isinstance(value, int | float | str)
+        and value != ""
+    ]
+
+
+def _whole(value: Any) -> bool:
+    number = as_grade(value)
     return number is not None and number.is_integer()
 
 
@@ -162,7 +197,7 @@ FORMS: tuple[Form, ...] = (
         "nli",
         {"premise": ("premise",), "hypothesis": ("hypothesis",), "label": ("gold_label", "label")},
         {},
-        _always,
+        _no_other_words,
     ),
     Form("nli", {"premise": FIRST, "hypothesis": SECOND, "label": ("gold_label", "label")}, {},
          _nli_words),
@@ -172,7 +207,8 @@ FORMS: tuple[Form, ...] = (
          _never),
     Form("labelled", {**_TWO, "label": LABEL}, {}, _always),
     Form("labelled", {"first": ("premise",), "second": ("hypothesis",), "label": LABEL}, {},
-         _never),
+         _always),
+    Form("labelled", {"first": ANCHOR, "second": ("sentence",), "label": LABEL}, {}, _always),
     Form(
         "qrels", {"query": QUERY_ID, "document": DOCUMENT_ID, "grade": (*SCORE, *GRADE)}, {},
         _always,

@@ -14,7 +14,7 @@ from reindex.config.training_data import DataKind, DataSettings
 from reindex.corpus.images import checked_reference
 from reindex.corpus.readers import Fields
 from reindex.corpus.training_sets import NLI_LABELS, Row
-from reindex.datasets.forms import NEGATIVE, Roles, as_number
+from reindex.datasets.forms import JUDGED, NEGATIVE, Roles, as_grade, as_number, unread
 from reindex.records import LabelledPair, LabelledText, ScoredPair, TrainingExample
 
 Maker = Callable[[Fields, Roles, DataSettings], Sequence[Row]]
@@ -53,9 +53,9 @@ def one_text(fields: Fields, name: str) -> str:
     return found[0]
 
 
-def number(fields: Fields, name: str) -> float:
-    """The number of a column. Raises ValueError: there is none."""
-    value = as_number(fields.get(name))
+def number(fields: Fields, name: str, read: Callable[[Any], float | None] = as_number) -> float:
+    """The number of a column, as ``read`` has it. Raises ValueError: there is none."""
+    value = read(fields.get(name))
     if value is None or not math.isfinite(value):
         raise ValueError(f"{name} is {fields.get(name)!r}, expected a number")
     return value
@@ -79,8 +79,11 @@ def examples(fields: Fields, roles: Roles, how: DataSettings) -> list[TrainingEx
 
     A positive ``image`` is a path that starts from the file's own folder.
     """
-    if fields.get("label") in (0, "0"):
-        raise ValueError("label 0: not a relevant pair")
+    against = next(
+        (name for name in unread(fields, roles, JUDGED) if as_grade(fields[name]) == 0), ""
+    )
+    if against:
+        raise ValueError(f"{against} {fields[against]}: not a relevant pair")
     anchor, positives = one_text(fields, roles["anchor"]), texts(fields, roles["positive"])
     if not positives:
         raise ValueError(f"no text in {roles['positive']}")
