@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +191,47 @@ def test_what_fails_for_single_passages_is_told(server: OpenAIServer, folder: Pa
     assert found["failed"] == {"the endpoint answered 500: hiccup (1 tries)": 1}
     again = made(server)["answers"]
     assert (again["asked"], again["failed"]) == (1, {})
+
+
+@pytest.mark.parametrize("thoughts", ["", "<think>first of all"])
+@pytest.mark.parametrize("usage", [{"prompt_tokens": 200, "completion_tokens": 49}, None])
+def test_what_was_cut_is_asked_again_with_more_tokens_alone(
+    server: OpenAIServer, folder: Path, thoughts: str, usage: dict[str, int] | None
+) -> None:
+    cut = Says(200, completion(thoughts, finish="length", usage=usage))
+    server.script = lambda number, prompt: cut if number in (0, 3) else answers(number, prompt)
+    one = ("--max-passages", "3", "--concurrency", "1")
+    assert made(server, *one, "--max-tokens", "50")["answers"]["unusable"] == {"cut": 1}
+    for tokens in ("50", "20"):
+        assert made(server, *one, "--max-tokens", tokens)["answers"]["asked"] == 0
+    stopped = made(server, *one, "--max-tokens", "60", *PRICES, "--max-cost", "0")["answers"]
+    assert (stopped["answered"], stopped["left"]) == (2, 1)
+    for tokens, asked in (("60", 1), ("60", 0), ("70", 1), ("80", 0)):
+        assert made(server, *one, "--max-tokens", tokens)["answers"]["asked"] == asked
+    assert made(server, *one)["answers"]["unusable"] == {}
+    assert len(server.requests) == 5
+
+
+def test_an_answer_that_was_cut_in_a_query_is_one(server: OpenAIServer, folder: Path) -> None:
+    cut = Says(200, completion('["what is a marten?", "and what is', finish="length"))
+    server.script = lambda _number, _prompt: cut
+    one = ("--max-passages", "1", "--round-trip", "off")
+    assert made(server, *one)["pairs"] == made(server, *one, "--max-tokens", "9999")["pairs"] == 1
+    assert len(server.requests) == 1
+
+
+def test_answers_that_were_cut_before_their_limit_was_kept(
+    server: OpenAIServer, folder: Path
+) -> None:
+    server.script = lambda number, prompt: (
+        answers(number, prompt) if number else Says(200, completion("", finish="length"))
+    )
+    one = ("--max-passages", "2", "--concurrency", "1")
+    made(server, *one, "--max-tokens", "50")
+    with closing(sqlite3.connect(".reindex/synthesis/answers.sqlite")) as journal, journal:
+        journal.execute("DROP TABLE cuts")
+    assert made(server, *one, "--max-tokens", "50")["answers"]["asked"] == 0
+    assert made(server, *one, "--max-tokens", "51")["answers"]["asked"] == 1
 
 
 def test_where_nothing_comes_of_it_the_failures_are_told(

@@ -161,6 +161,7 @@ def test_what_will_never_pass_ends_at_once(server: OpenAIServer, reply: Says, sa
         (Says(200, completion(None, refusal="I will not.")), "refused"),
         (Says(200, completion("I'm sorry, but I can't help with that.")), "refused"),
         (Says(200, completion("", finish="length")), "cut"),
+        (Says(200, completion("<think>at first", finish="length")), "cut"),
     ],
 )
 def test_an_answer_without_use_is_an_answer(

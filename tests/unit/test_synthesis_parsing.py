@@ -26,6 +26,9 @@ LIST = json.dumps(ALL)
         f"```\n{LIST}\n```\nI hope this helps!",
         f"Here are three queries:\n\n{LIST}",
         f"<think>[passage] is about {{leases}}</think>\n{LIST}",
+        f'["a draft"] or\n1. another one\n</think>\n{LIST}',
+        f"I open with <think>, draft\n- a list\n</THINK> again </think>\n{LIST}",
+        f"{LIST}\n<think>was it that?</think>",
         json.dumps({"queries": ALL}),
         json.dumps({"note": "three of them", "queries": ALL}),
         json.dumps([{"query": item, "kind": "question"} for item in ALL]),
@@ -57,6 +60,7 @@ def test_every_form_of_a_list(content: str) -> None:
         "I cannot create queries for this passage.",
         "As an AI, I do not write such things.",
         "<think>nothing but thoughts",
+        '["a draft"]\n</think>',
         "[]",
         "{}",
         "```json\n```",
@@ -76,6 +80,7 @@ def test_queries_that_sound_like_a_refusal_are_none() -> None:
     assert len(parse_queries(content, 3)) == 2
     assert not is_refusal(content)
     assert not is_refusal("I can't log in any more")
+    assert is_refusal("What shall I write?</think> I cannot help with that.")
     assert is_refusal("I’m sorry, but I can’t assist with that request.")
 
 

@@ -2,7 +2,9 @@
 
 A kill at any time loses what was under way and nothing that was answered; nothing that is here is
 asked again. Answers are kept by what was asked: model, temperature and the whole prompt with its
-passage. What was charged for answers that were of no use is kept as well, for the cost to be true.
+passage. One that reached its limit of tokens before any query is asked again where more tokens are
+allowed than then. What was charged for answers that were of no use is kept as well, for the cost to
+be true.
 """
 
 from __future__ import annotations
@@ -30,8 +32,15 @@ CREATE TABLE IF NOT EXISTS charges (
     key TEXT NOT NULL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL,
     estimated INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS cuts (key TEXT PRIMARY KEY, max_tokens INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS charges_key ON charges (key);
 """
+_KNOWN = """
+SELECT key, outcome, content, coalesce(max_tokens, (
+    SELECT max(tokens_out) FROM charges WHERE charges.key = answers.key AND NOT estimated
+)) FROM answers LEFT JOIN cuts USING (key)
+"""
+"""With the tokens that were allowed; where these were not kept yet, those that were written."""
 _QUESTION = 500
 """Keys per query."""
 
@@ -45,12 +54,17 @@ def answer_key(model: str, temperature: float | None, prompt: str) -> str:
 class Journal:
     """The answers in a file; several threads may use one.
 
+    Args:
+        file: made where it is not there.
+        max_tokens: that an answer may have now.
+
     Raises:
         SynthesisError: the file is no journal.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, max_tokens: int) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
+        self._max_tokens = max_tokens
         self._lock = threading.Lock()
         self._database = sqlite3.connect(file, timeout=30, check_same_thread=False)
         try:
@@ -77,6 +91,9 @@ class Journal:
                 "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
                 (key, model, answer.outcome, _storable(answer.content), at),
             )
+            if answer.outcome == "cut":
+                limit = (key, self._max_tokens)
+                self._database.execute("INSERT OR REPLACE INTO cuts VALUES (?, ?)", limit)
             self._charge(key, answer.tokens)
 
     def charge(self, key: str, tokens: Tokens) -> None:
@@ -89,9 +106,12 @@ class Journal:
         self._database.execute("INSERT INTO charges VALUES (?, ?, ?, ?)", row)
 
     def answers(self, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """Key -> outcome and content, of those that are here."""
-        rows = self._of_keys("SELECT key, outcome, content FROM answers", keys)
-        return {key: (outcome, content) for key, outcome, content in rows}
+        """Key -> outcome and content, of those that are here and would not be longer today."""
+        return {
+            key: (outcome, content)
+            for key, outcome, content, allowed in self._of_keys(_KNOWN, keys)
+            if outcome != "cut" or allowed is None or self._max_tokens <= allowed
+        }
 
     def charged(self, keys: Sequence[str]) -> Tokens:
         """What was charged for these keys, in all runs."""

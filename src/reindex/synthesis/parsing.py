@@ -10,6 +10,7 @@ from typing import Any
 LONGEST = 400
 """Characters of a query; longer ones are no queries."""
 _THOUGHTS = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+_THOUGHT_END = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _ITEM = re.compile(r"^\s*(?:\d{1,3}\s*[.):]|[-*•–]|Q(?:uery|uestion)?\s*\d*\s*:)\s+(.+)$", re.I)
 _LABEL = re.compile(r"^(?:Q(?:uery|uestion)?\s*\d*|\d{1,3})\s*[:.)]\s+", re.IGNORECASE)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"(?!\s*:)')
@@ -25,7 +26,7 @@ _QUOTES = "\"'“”„«»`"
 
 def parse_queries(content: str, n: int) -> list[str]:
     """The first ``n`` queries of an answer, each on one line; none where it holds none."""
-    content = _THOUGHTS.sub("", content).strip()
+    content = _spoken(content)
     found = _of_json(content)
     if found is None:
         found = _of_lines(content)
@@ -35,7 +36,16 @@ def parse_queries(content: str, n: int) -> list[str]:
 
 def is_refusal(content: str) -> bool:
     """Whether an answer begins as a refusal does."""
-    return _REFUSAL.match(_THOUGHTS.sub("", content).strip()) is not None
+    return _REFUSAL.match(_spoken(content)) is not None
+
+
+def _spoken(content: str) -> str:
+    """What follows the thoughts, of which some servers send the end alone; else what precedes them.
+
+    Thoughts may hold drafts of the answer, and speak of the marks themselves.
+    """
+    after = _THOUGHTS.sub("", _THOUGHT_END.split(content)[-1]).strip()
+    return after or _THOUGHT_END.split(_THOUGHTS.sub("", content))[-1].strip()
 
 
 def _of_json(content: str) -> list[str] | None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from reindex.errors import EndpointRefused, ReindexError
-from reindex.synthesis.parsing import is_refusal
+from reindex.synthesis.parsing import is_refusal, parse_queries
 from reindex.synthesis.texts import estimated_tokens
 
 Outcome = Literal["answered", "refused", "filtered", "cut"]
-"""``cut``: nothing but the limit of tokens was reached. All of them were charged."""
+"""``cut``: the limit of tokens was reached before any query. All of them were charged."""
 
 TRANSIENT = frozenset({408, 409, 425, 429, *range(500, 600)})
 _NO_MONEY = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
@@ -167,10 +167,10 @@ def _content(reply: Reply, prompt: str) -> Answer:
         return Answer("filtered", content, tokens)
     if message.get("refusal") or is_refusal(content):
         return Answer("refused", content or str(message["refusal"]), tokens)
+    if choice.get("finish_reason") == "length" and not parse_queries(content, 1):
+        return Answer("cut", content, tokens)
     if content.strip():
         return Answer("answered", content, tokens)
-    if choice.get("finish_reason") == "length":
-        return Answer("cut", "", tokens)
     raise Transient("the answer is empty", tokens=tokens)
 
 

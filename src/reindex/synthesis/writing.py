@@ -86,7 +86,7 @@ class Writing:
 
     def __init__(self, home: Path, settings: SynthesisSettings, prompt: Prompt) -> None:
         self._settings, self._prompt = settings, prompt
-        self._journal = Journal(home / FOLDER / JOURNAL_NAME)
+        self._journal = Journal(home / FOLDER / JOURNAL_NAME, settings.max_tokens)
 
     def __enter__(self) -> Self:
         return self
