@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reindex.corpus.training_sets import Row
+from reindex.corpus.training_sets import ROW_TYPES, Row, RowKind, TrainingSet, drawn
 from reindex.datasets.near import groups_of
 from reindex.datasets.reading import read_examples
 from reindex.datasets.splitting import fold_rows, split_rows
@@ -87,10 +87,27 @@ ROWS: list[Row] = [
 ]
 
 
+def kind_of(row: Row) -> RowKind:
+    return next(kind for kind, type in ROW_TYPES.items() if isinstance(row, type))
+
+
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_what_is_written_reads_back(tmp_path: Path, row: Row) -> None:
-    (file,) = write_files(tmp_path, as_files({"train": [row]}), force=False)
+    part = TrainingSet(kind_of(row), [row])
+    (file,) = write_files(tmp_path, as_files({"train": part}), force=False)
     assert read(file).data.rows == [row]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_weights_are_written_and_read_back(tmp_path: Path, row: Row) -> None:
+    whole = TrainingSet(kind_of(row), [row] * 3, weights=[0.3, 1 / 3, 2.0])
+    for places in ([0, 1, 2], [1, 2], [2, 2]):
+        part = whole.only(places)
+        (file,) = write_files(tmp_path, as_files({"train": part}), force=True)
+        found = read(file)
+        assert (found.data.digest, len(drawn(found.data).rows)) == (
+            part.digest, len(drawn(part).rows)
+        )  # fmt: skip
 
 
 def test_a_beir_folder_reads_back(tmp_path: Path) -> None:

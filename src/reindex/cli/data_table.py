@@ -81,6 +81,8 @@ def show_split(found: WrittenSplit) -> None:
     if found.bad_rows:
         click.secho(f"{found.bad_rows:,} rows could not be used; see `reindex data check`.",
                     fg="yellow")  # fmt: skip
+    if found.weights_lost:
+        click.secho("The rows have weights, for which a BEIR folder has no place.", fg="yellow")
     for path in found.files:
         click.echo(f"Written: {path}")
 

@@ -12,11 +12,11 @@ from reindex.corpus.readers import Fields
 from reindex.corpus.training_sets import Row, RowKind
 from reindex.datasets.click_rows import SearchRows
 from reindex.datasets.clicks import LoggedSearch, pairs_of_clicks
-from reindex.datasets.forms import JUDGED, SCORE, Roles, as_grade, unread
+from reindex.datasets.forms import JUDGED, SCORE, WEIGHT, Roles, as_grade, unread
 from reindex.datasets.graded import Graded, Weighted, pairs_of
 from reindex.datasets.ids import Texts
 from reindex.datasets.qrels import with_texts
-from reindex.datasets.rows import MAKERS, label_of, number, one_text, texts
+from reindex.datasets.rows import MAKERS, label_of, number, one_text, texts, weight_of
 from reindex.errors import DataError
 from reindex.records import ScoredPair, TrainingExample
 
@@ -25,6 +25,9 @@ UNREAD = (
     'kind = "scored", or "graded" where it counts from 0, or is true and false'
 )
 
+
+MOST_OFTEN = 1_000
+"""A row is drawn at most this many times as often as another: it is held as often."""
 
 TWICE = "another judgement of the same pair has another grade; the highest counts"
 
@@ -73,19 +76,37 @@ class _Plain:
     kind: DataKind
     rows: list[Row] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
     unread: str = ""
 
     def add(self, line: int, fields: Fields) -> None:
         if self.kind == "pairs" and not self.unread:
             self.unread = next(iter(unread(fields, self.setting.roles, (*JUDGED, *SCORE))), "")
+        weight = weight_of(fields, self.setting.roles)
         made = MAKERS[self.kind](fields, self.setting.roles, self.setting.how)
         self.rows.extend(made)
         self.lines.extend([line] * len(made))
+        self.weights.extend([weight] * len(made))
 
     def finish(self) -> Made:
         kind = _row_kind(self.kind, self.rows)
         notes = (UNREAD.format(self.unread),) if self.unread and kind == "pairs" else ()
-        return Made(kind, self.rows, self.lines, notes=notes)
+        return self.made(kind, self.rows, *notes)
+
+    def made(self, kind: RowKind, rows: Sequence[Row], *notes: str) -> Made:
+        """The rows with their weights, where these differ. Raises DataError: by too much."""
+        low, high = min(self.weights, default=1.0), max(self.weights, default=1.0)
+        if low == high:
+            return Made(kind, rows, self.lines, notes=notes)
+        column = self.setting.roles[WEIGHT]
+        if high > MOST_OFTEN * low:
+            raise DataError(
+                f"{self.setting.how.path}: {column} is from {low:g} to {high:g}; expected weights "
+                f"of which none is more than {MOST_OFTEN:,} times another. If the column says "
+                "something else than how often a row is drawn, rename it."
+            )
+        told = f"rows are drawn by {column}, which is from {low:g} to {high:g}"
+        return Made(kind, rows, self.lines, self.weights, notes=(*notes, told))
 
 
 def _row_kind(kind: DataKind, rows: Sequence[Row]) -> RowKind:
@@ -102,7 +123,7 @@ class _Scored(_Plain):
     def finish(self) -> Made:
         pairs = [row for row in self.rows if isinstance(row, ScoredPair)]
         if not pairs:
-            return Made("scored", pairs, self.lines)
+            return self.made("scored", pairs)
         asked = self.setting.how.score_range
         low, high = asked or _range([row.score for row in pairs])
         strange = next((row for row in pairs if not low <= row.score <= high), None)
@@ -116,7 +137,7 @@ class _Scored(_Plain):
         rows = [
             ScoredPair(row.first, row.second, (row.score - low) / (high - low)) for row in pairs
         ]
-        return Made("scored", rows, self.lines, notes=(f"scores are from {low:g} to {high:g}",))
+        return self.made("scored", rows, f"scores are from {low:g} to {high:g}")
 
 
 def _range(scores: Sequence[float]) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,12 @@ LABEL: Names = ("label", "gold_label", "is_duplicate")
 GRADE: Names = ("grade", "relevance", "rel", "is_relevant", "relevant", "is_selected")
 JUDGED: Names = (*LABEL, *GRADE)
 """Columns that may say whether a text is relevant."""
+WEIGHT = "weight"
+"""The role, and the column, of what says how often a row is drawn; beside those of any form."""
+WEIGHTED: frozenset[DataKind] = frozenset(
+    {"pairs", "triplets", "scored", "nli", "labelled", "classes"}
+)
+"""Kinds whose rows may have one; the others' weights come of their grades and clicks."""
 QUERY_ID: Names = ("query-id", "query_id", "qid")
 DOCUMENT_ID: Names = ("corpus-id", "corpus_id", "document_id", "doc_id", "docid", "pid")
 CLICKED: Names = ("clicked", "click", "clicks", "is_click")
@@ -238,21 +244,40 @@ def tell(
         named: role -> column, where that is.
 
     Raises:
-        DataError: no form fits; says what was found and what is expected.
+        DataError: no form fits, or none with a weight that is named; says what was found and what
+            is expected.
     """
     names = list(rows[0])
     _check_named(path, names, named)
     columns = {name.strip().lower(): name for name in reversed(names)}
+    others = {role: column for role, column in named.items() if role != WEIGHT}
     for form in FORMS:
         if kind in (None, form.kind):
-            roles = form.find(columns, named)
-            if roles and (kind is not None or named or form.fits(rows, roles)):
-                return form.kind, roles
+            roles = form.find(columns, others)
+            if roles and (kind is not None or others or form.fits(rows, roles)):
+                weight = _weight(path, rows, form.kind, named.get(WEIGHT), set(roles.values()))
+                return form.kind, roles | ({WEIGHT: weight} if weight else {})
     raise DataError(_explain(path, names, kind))
 
 
+def _weight(
+    path: object, rows: Rows, kind: DataKind, named: str | None, used: Collection[str]
+) -> str:
+    """The column of weights: the one that is named, or is called so and holds numbers; or ""."""
+    if named is not None and kind not in WEIGHTED:
+        raise DataError(
+            f"{path}: columns names a weight, which data of kind {kind!r} do not take: their "
+            "grades or clicks tell it."
+        )
+    free = (name for name in rows[0] if name not in used)
+    called = next((name for name in free if name.strip().lower() == WEIGHT), "")
+    found = [as_number(value) for value in _values(rows, called)]
+    numbers = kind in WEIGHTED and _mostly(item is not None and item > 0 for item in found)
+    return named or (called if numbers else "")
+
+
 def _check_named(path: object, names: Sequence[str], named: Roles) -> None:
-    known = {role for form in FORMS for role in (*form.roles, *form.optional)}
+    known = {WEIGHT, *(role for form in FORMS for role in (*form.roles, *form.optional))}
     for role, column in named.items():
         if role not in known:
             raise DataError(

@@ -14,7 +14,15 @@ from reindex.config.training_data import DataKind, DataSettings
 from reindex.corpus.images import checked_reference
 from reindex.corpus.readers import Fields
 from reindex.corpus.training_sets import NLI_LABELS, Row
-from reindex.datasets.forms import JUDGED, NEGATIVE, Roles, as_grade, as_number, unread
+from reindex.datasets.forms import (
+    JUDGED,
+    NEGATIVE,
+    WEIGHT,
+    Roles,
+    as_grade,
+    as_number,
+    unread,
+)
 from reindex.records import LabelledPair, LabelledText, ScoredPair, TrainingExample
 
 Maker = Callable[[Fields, Roles, DataSettings], Sequence[Row]]
@@ -58,6 +66,16 @@ def number(fields: Fields, name: str, read: Callable[[Any], float | None] = as_n
     value = read(fields.get(name))
     if value is None or not math.isfinite(value):
         raise ValueError(f"{name} is {fields.get(name)!r}, expected a number")
+    return value
+
+
+def weight_of(fields: Fields, roles: Roles) -> float:
+    """How often the row is drawn beside the others; 1 where no column tells. Raises ValueError."""
+    if WEIGHT not in roles:
+        return 1.0
+    value = number(fields, roles[WEIGHT])
+    if value <= 0:
+        raise ValueError(f"{roles[WEIGHT]} is {value:g}, expected a number above 0")
     return value
 
 

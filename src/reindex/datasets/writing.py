@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reindex.corpus.training_sets import Row
+from reindex.corpus.training_sets import Row, TrainingSet
+from reindex.datasets.forms import WEIGHT
 from reindex.errors import DataError
 from reindex.records import (
     LabelledPair,
@@ -36,13 +37,18 @@ def lines(objects: Iterable[Any]) -> str:
     return "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in objects)
 
 
-def as_files(parts: Mapping[str, Sequence[Row]]) -> dict[str, str]:
-    """A JSONL file per part: its name -> its content."""
-    return {f"{name}.jsonl": lines(map(fields_of, rows)) for name, rows in parts.items()}
+def as_files(parts: Mapping[str, TrainingSet]) -> dict[str, str]:
+    """A JSONL file per part: its name -> its content. Weights are a column."""
+    return {f"{name}.jsonl": lines(_weighted(part)) for name, part in parts.items()}
+
+
+def _weighted(part: TrainingSet) -> Iterator[dict[str, Any]]:
+    for at, row in enumerate(part.rows):
+        yield fields_of(row) | ({WEIGHT: part.weights[at]} if part.weights else {})
 
 
 def as_beir(parts: Mapping[str, Sequence[Row]]) -> dict[str, str]:
-    """A BEIR folder: documents and queries of all parts, and judgements per part.
+    """A BEIR folder: documents and queries of all parts, and judgements per part; no weights.
 
     Ids are hashes of the texts, so that the same text has the same id in every part.
 

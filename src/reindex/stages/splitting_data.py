@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reindex.config.training_data import DataSettings
-from reindex.datasets.splitting import Split, fold_rows, split_rows
+from reindex.datasets.splitting import fold_rows, split_rows
 from reindex.datasets.writing import as_beir, as_files, write_files
 from reindex.errors import DataError
 from reindex.stages.training_data import read_sets, read_table
@@ -31,7 +31,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class WrittenSplit:
-    """The files, the rows in each part, and how many groups they were cut from."""
+    """The files, the rows in each part, and how many groups they were cut from.
+
+    ``weights_lost``: the rows have weights, for which a BEIR folder has no place.
+    """
 
     files: tuple[Path, ...]
     rows: dict[str, int]
@@ -39,6 +42,7 @@ class WrittenSplit:
     largest_group: int
     lopsided: bool
     bad_rows: int
+    weights_lost: bool = False
 
 
 def split_data(
@@ -72,13 +76,12 @@ def split_data(
     else:
         split = split_rows(rows, wanted.shares, seed=wanted.seed)
         names = list(NAMES if len(wanted.shares) == len(NAMES) else (NAMES[0], NAMES[-1]))
-    parts = {
-        name: [rows[at] for at in places] for name, places in zip(names, split.parts, strict=True)
-    }
-    files = as_beir(parts) if wanted.beir else as_files(parts)
+    parts = {name: data.only(places) for name, places in zip(names, split.parts, strict=True)}
+    files = as_beir({name: part.rows for name, part in parts.items()}) if wanted.beir \
+        else as_files(parts)  # fmt: skip
     written = write_files(wanted.output, files, force=wanted.force)
-    return _written(split, written, {name: len(part) for name, part in parts.items()}, dead.count)
-
-
-def _written(split: Split, files: list[Path], rows: dict[str, int], bad: int) -> WrittenSplit:
-    return WrittenSplit(tuple(files), rows, split.groups, split.largest, split.lopsided, bad)
+    return WrittenSplit(
+        tuple(written), {name: len(part.rows) for name, part in parts.items()},
+        split.groups, split.largest, split.lopsided, dead.count,
+        weights_lost=wanted.beir and bool(data.weights),
+    )  # fmt: skip
