@@ -160,6 +160,13 @@ def test_a_batch_of_classes_has_several_texts_of_several_classes() -> None:
         ClassBatches(["a"] * 30, 16, 3)
 
 
+@pytest.mark.parametrize("texts", range(2, 22))
+def test_every_text_of_a_class_is_in_one_batch(texts: int) -> None:
+    labels = ["a"] * texts + ["b"] * texts
+    batches = ClassBatches(labels, 64, 3)
+    assert Counter(row for batch in batches for row in batch) == Counter(range(2 * texts))
+
+
 def sampler(rows: int, size: int) -> NoDuplicateBatches:
     return NoDuplicateBatches([frozenset()] * rows, size, 3)
 

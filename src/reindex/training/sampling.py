@@ -88,7 +88,8 @@ def _pieces(rows: list[int], draw: random.Random) -> list[list[int]]:
     mixed = draw.sample(rows, len(rows))
     pieces = [mixed[start : start + PER_CLASS] for start in range(0, len(mixed), PER_CLASS)]
     if len(pieces) > 1 and len(pieces[-1]) == 1:
-        pieces[-2] += pieces.pop()
+        single = pieces.pop()
+        pieces[-1] += single
     return pieces
 
 
