@@ -11,7 +11,9 @@ from click.testing import CliRunner, Result
 
 from reindex.cli import main
 from reindex.config.template import render_config
+from reindex.corpus.training_sets import texts_of
 from reindex.project import open_project
+from reindex.training.finetune import fine_tune
 from tests.training_fixtures import pairs, tiny_base
 from tests.unit.test_datasets_reading import put
 
@@ -112,6 +114,56 @@ def test_folds_measure_and_make_no_version(root: Path) -> None:
     assert resumed["after"] == pytest.approx(found["after"])
     assert "on average" in run(root, *command).output
     assert run(root, *command, "--trials", "2").exit_code == 2
+
+
+def test_what_a_fold_measures_is_in_no_kind_of_its_training(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queries stand in scored pairs too, and the answers in classes."""
+    scored = put(
+        root / "scored.csv",
+        *({"text1": row.anchor, "text2": row.positive, "score": at % 6}
+          for at, row in enumerate(pairs())),
+    )  # fmt: skip
+    classes = put(
+        root / "classes.jsonl",
+        *({"text": row.positive, "label": row.positive[0]} for row in pairs()),
+    )
+    trained: list[set[str]] = []
+
+    def watched(asked: Any, objectives: Any, *means: Any, **more: Any) -> Any:
+        """The training itself, seen."""
+        sets = [data for item in objectives for data in (item.data, item.dev) if data]
+        trained.append({text for data in sets for row in data.rows for text in texts_of(row)})
+        return fine_tune(asked, objectives, *means, **more)
+
+    monkeypatch.setattr("reindex.training.finetune.fine_tune", watched)
+    files = [str(root / "pairs.jsonl"), str(scored), str(classes)]
+    done = run(root, "train", *(part for file in files for part in ("--data", file)),
+               "--epochs", "0.2", "--folds", "2", "--json")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert [fold["rows"] for fold in found["folds"]] == [120, 118]  # the judged query's answer too
+    assert len(trained) == 2
+    assert not trained[0] & trained[1]  # a half is left out for each
+    assert sum(fold["queries"] for fold in found["folds"]) == 79
+
+
+def test_a_fold_without_a_query_is_refused(root: Path) -> None:
+    few = put(
+        root / "few.jsonl",
+        *({"query": f"{word} question", "positive": "one answer"} for word in "ab"),
+    )
+    scored = put(
+        root / "scored.csv",
+        *({"text1": row.anchor, "text2": row.positive, "score": at % 6}
+          for at, row in enumerate(pairs()[1:])),
+    )  # fmt: skip
+    done = run(root, "train", "--data", str(few), "--data", str(scored), "--folds", "2")
+    assert done.exit_code == 1
+    said = " ".join(done.output.split())
+    assert "Expected a query with a document in each of 2 folds, got none among the" in said
+    assert not list((root / ".reindex").glob("runs/*"))
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,15 @@ import hashlib
 import json
 import shutil
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reindex.config import TrainSettings
-from reindex.corpus.training_sets import TrainingSet
+from reindex.corpus.training_sets import Row
 from reindex.datasets.near import distinct
-from reindex.datasets.splitting import fold_rows
+from reindex.datasets.splitting import Split, fold_rows
 from reindex.errors import ConfigError, DataError
 from reindex.records import TrainingExample, query_hash, text_hash
 from reindex.stages.bases import base_spec
@@ -39,7 +39,7 @@ MOST_DOCUMENTS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One fold: rows left out, queries measured, metrics of the base and after training."""
+    """One fold: rows of all kinds left out, queries measured, metrics before and after."""
 
     number: int
     rows: int
@@ -93,8 +93,11 @@ def cross_validate(
 
     Killed and called again with the same settings and data, it goes on where it stopped.
 
+    Rows of all kinds are cut together, so that what is measured is in no kind's training.
+
     Raises:
-        DataError: there are no queries with documents, or fewer groups of them than folds.
+        DataError: there are no queries with documents, in all or in a fold, or fewer groups of
+            rows than folds.
         ConfigError: a launcher started several processes, or the recipe needs dev queries.
     """
     from reindex.training.ranks import processes
@@ -108,24 +111,24 @@ def cross_validate(
     _check(settings)
     data = workspace if corpus is None else workspace.with_corpus(corpus)
     given = data_to_train_on(workspace, data, settings)
-    rows = [row for item in given.sets for row in item.rows if isinstance(row, TrainingExample)]
-    if not rows:
+    rows = [row for item in given.sets for row in item.rows]
+    examples = [row for row in rows if isinstance(row, TrainingExample)]
+    if not examples:
         raise DataError("Folds are measured by retrieval; expected pairs or triplets, got none.")
     cut = fold_rows(rows, folds, seed=settings.seed)
-    folder = workspace.settings.home / "runs" / f"folds-{_key(settings, given, folds)}"
-    parts = [{id(rows[at]) for at in part} for part in cut.parts]
-    corpus_texts = distinct(text for row in rows for text in (row.positive, *row.negatives))
+    folder = workspace.settings.home / "runs" / f"folds-{_key(settings, given, cut)}"
+    texts = distinct(text for row in examples for text in (row.positive, *row.negatives))
+    documents = {text_hash(text): text for text in texts[:MOST_DOCUMENTS]}
+    devs = [_dev([rows[at] for at in part], documents) for part in cut.parts]
+    _check_measured(devs, cut)
     with supervised(workspace, "folds", None, locks=[folder.name]) as job:
         done = []
-        for number, part in enumerate(parts, 1):
+        for number, (part, dev) in enumerate(zip(cut.parts, devs, strict=True), 1):
             job.progress("folds", number - 1, folds)
-            fold = _Fold(number, rows, part, corpus_texts[:MOST_DOCUMENTS], folder)
+            fold = _Fold(number, frozenset(part), dev, folder)
             done.append(fold.run(workspace, settings, given, job))
         job.details.update(folds=folds, rows=len(rows))
-    return CrossValidation(
-        tuple(done), min(len(corpus_texts), MOST_DOCUMENTS), cut.groups, given.held_out,
-        given.told,
-    )  # fmt: skip
+    return CrossValidation(tuple(done), len(documents), cut.groups, given.held_out, given.told)
 
 
 def _check(settings: TrainSettings) -> None:
@@ -142,12 +145,25 @@ def _check(settings: TrainSettings) -> None:
         )
 
 
+def _check_measured(devs: Sequence[DevSet], cut: Split) -> None:
+    """Refuse folds of which one measures nothing, before the first is trained."""
+    for number, (dev, part) in enumerate(zip(devs, cut.parts, strict=True), 1):
+        if not dev.queries:
+            raise DataError(
+                f"Expected a query with a document in each of {len(devs)} folds, got none among "
+                f"the {len(part):,} rows of fold {number} ({cut.groups:,} groups of rows that "
+                f"share nothing, {cut.largest:,} in the largest). Take fewer folds or another "
+                "train.seed, give more pairs, or leave other kinds of data out."
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class _Fold:
+    """``left_out``: places among the rows of all sets, one set after the other."""
+
     number: int
-    rows: list[TrainingExample]
-    left_out: set[int]
-    corpus: list[str]
+    left_out: frozenset[int]
+    dev: DevSet
     folder: Path
 
     def run(
@@ -162,15 +178,12 @@ class _Fold:
         from reindex.training.finetune import fine_tune
         from reindex.training.prompts import prompts_of
 
-        sets = tuple(self._without(item) for item in given.sets)
         base = resolve_base(base_spec(workspace, settings.base))
         run = self.folder / f"fold-{self.number}"
-        rest = replace(given, sets=sets)
-        objectives = objectives_of(workspace, settings, rest, job.progress)
+        objectives = objectives_of(workspace, settings, self._rest(given), job.progress)
         asked = with_guide(workspace, settings).model_copy(update={"rotate": False})
         result = fine_tune(asked, objectives, None, run, base=base, progress=job.progress)
-        dev = self._dev()
-        evaluator = make_evaluator(dev, batch_size=32)
+        evaluator = make_evaluator(self.dev, batch_size=32)
 
         def measured(spec: str) -> dict[str, float]:
             prompts = prompts_of(settings, base)
@@ -179,7 +192,7 @@ class _Fold:
             return evaluate(model, evaluator)
 
         fold = Fold(
-            self.number, len(self.left_out), len(dev.queries), measured(base),
+            self.number, len(self.left_out), len(self.dev.queries), measured(base),
             measured(str(result.checkpoint)), result.seconds,
         )  # fmt: skip
         fields = {name: getattr(fold, name) for name in Fold.__slots__}
@@ -187,28 +200,37 @@ class _Fold:
         shutil.rmtree(run, ignore_errors=True)
         return fold
 
-    def _without(self, data: TrainingSet) -> TrainingSet:
-        return data.only(at for at, row in enumerate(data.rows) if id(row) not in self.left_out)
-
-    def _dev(self) -> DevSet:
-        from reindex.training.devset import DevSet
-
-        ids = {query_hash(text): text_hash(text) for text in self.corpus}
-        asked = [row for row in self.rows if id(row) in self.left_out]
-        relevant: dict[str, set[str]] = {}
-        for row in asked:
-            if query_hash(row.positive) in ids:
-                relevant.setdefault(query_hash(row.anchor), set()).add(
-                    ids[query_hash(row.positive)]
-                )
-        queries = {query_hash(row.anchor): row.anchor for row in reversed(asked)}
-        return DevSet(
-            {key: queries[key] for key in relevant},
-            {text_hash(text): text for text in self.corpus},
-            {key: frozenset(found) for key, found in relevant.items()},
-        )
+    def _rest(self, given: TrainingData) -> TrainingData:
+        """What is not left out; a set of which nothing is left is none."""
+        start, kept = 0, []
+        for data, table in zip(given.sets, given.tables, strict=True):
+            own = range(len(data.rows))
+            rest = data.only(at for at in own if start + at not in self.left_out)
+            start += len(data.rows)
+            if rest.rows:
+                kept.append((rest, table))
+        sets, tables = zip(*kept, strict=True)
+        return replace(given, sets=sets, tables=tables)
 
 
-def _key(settings: TrainSettings, given: TrainingData, folds: int) -> str:
-    content = json.dumps([recipe_of(settings, given), folds], sort_keys=True)
+def _dev(rows: Sequence[Row], corpus: Mapping[str, str]) -> DevSet:
+    """The queries among rows whose documents are in the corpus (by the texts' hashes)."""
+    from reindex.training.devset import DevSet
+
+    asked = [row for row in rows if isinstance(row, TrainingExample)]
+    ids = {query_hash(text): key for key, text in corpus.items()}
+    relevant: dict[str, set[str]] = {}
+    for row in asked:
+        if query_hash(row.positive) in ids:
+            relevant.setdefault(query_hash(row.anchor), set()).add(ids[query_hash(row.positive)])
+    queries = {query_hash(row.anchor): row.anchor for row in reversed(asked)}
+    return DevSet(
+        {key: queries[key] for key in relevant},
+        corpus,
+        {key: frozenset(found) for key, found in relevant.items()},
+    )
+
+
+def _key(settings: TrainSettings, given: TrainingData, cut: Split) -> str:
+    content = json.dumps([recipe_of(settings, given), cut.parts], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:12]
