@@ -97,6 +97,8 @@ def test_the_next_step_is_one_that_was_shown_to_gain() -> None:
     made = advise_on(seen(0.8, finds=(finds(0.8), hybrid, other)), AdviceSettings())
     assert made.course == "pipeline"
     assert made.next[0].startswith("hybrid")
+    trained = seen(0.8, finds=(finds(0.8), hybrid, other), pilot=pilot(0.05, 0.06, 0.07))
+    assert course(trained) == "fine-tune"  # more than what was shown, if less than what was not
 
 
 def test_the_lines_of_the_rules_are_the_settings() -> None:

@@ -24,6 +24,8 @@ from reindex.config.advice import AdviceSettings
 PRACTICE = "a rule of thumb in practitioners' guides, not from a study"
 MEASURED = "measured here"
 CURVE = "learning curve"
+_AROUND = ("hybrid", "other", "bm25")
+"""Roles of what can be changed without training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def advise_on(evidence: Evidence, settings: AdviceSettings) -> Advice:
         *_pipeline_rules(evidence, settings),
         *_cost_rule(evidence),
     )
-    course, because = _choose(evidence, rules)
+    course, because = _choose(evidence, rules, settings)
     return Advice(
         course=course,
         because=because,
@@ -145,14 +147,20 @@ def _pipeline_rules(evidence: Evidence, settings: AdviceSettings) -> list[Rule]:
     return [
         _better(item, settings)
         for item in evidence.finds
-        if item.role in ("hybrid", "other", "bm25") and item.gain is not None
+        if item.role in _AROUND and item.gain is not None
     ]
 
 
 def _wins(item: Finds, settings: AdviceSettings) -> bool:
     """Whether a change around the model is shown to gain enough."""
-    gain = item.gain if item.role in ("hybrid", "other", "bm25") else None
+    gain = item.gain if item.role in _AROUND else None
     return gain is not None and gain.low > 0 and gain.value >= settings.min_gain
+
+
+def _best_around(evidence: Evidence, settings: AdviceSettings) -> tuple[float, str, str]:
+    """Of the changes that are shown to gain enough the best: gain, role, name; else (0, "", "")."""
+    shown = [item for item in evidence.finds if _wins(item, settings)]
+    return max(((i.gain.value, i.role, i.name) for i in shown if i.gain), default=(0.0, "", ""))
 
 
 def _better(item: Finds, settings: AdviceSettings) -> Rule:
@@ -178,7 +186,9 @@ def _cost_rule(evidence: Evidence) -> list[Rule]:
     return [Rule("reindexing", f"{MEASURED}: {cost.measured}", measured, says, None)]
 
 
-def _choose(evidence: Evidence, rules: Sequence[Rule]) -> tuple[Course, str]:
+def _choose(
+    evidence: Evidence, rules: Sequence[Rule], settings: AdviceSettings
+) -> tuple[Course, str]:
     """The course: without judgements to judge, then what was measured, then rules of thumb."""
     if evidence.judged is None:
         return "judge", "nothing can be measured without judged queries"
@@ -187,18 +197,20 @@ def _choose(evidence: Evidence, rules: Sequence[Rule]) -> tuple[Course, str]:
     if piloted is not None and piloted.votes is not None:  # not a rule of thumb's opposite
         votes.pop("stay" if piloted.votes == "fine-tune" else "fine-tune", None)
         votes[piloted.votes] = piloted
-    order = _order(evidence, piloted)
+    order = _order(evidence, piloted, settings)
     chosen = next((course for course in order if course in votes), None)
     return (chosen, _reason(votes[chosen])) if chosen else _undecided(evidence, piloted)
 
 
-def _order(evidence: Evidence, piloted: Rule | None) -> tuple[Course, ...]:
+def _order(
+    evidence: Evidence, piloted: Rule | None, settings: AdviceSettings
+) -> tuple[Course, ...]:
     """Which vote counts first."""
     if piloted is None:  # more pairs are not worth making for a gain that nothing promises
         return ("pipeline", "stay", "synthesise", "fine-tune")
     if piloted.votes != "fine-tune":
         return ("pipeline", "synthesise", "stay", "fine-tune")
-    if _training_gains_more(evidence):
+    if _training_gains_more(evidence, settings):
         return ("fine-tune", "pipeline")
     return ("pipeline", "fine-tune")
 
@@ -211,11 +223,10 @@ def _undecided(evidence: Evidence, piloted: Rule | None) -> tuple[Course, str]:
     return "fine-tune", "recall leaves room; how much training brings was not measured"
 
 
-def _training_gains_more(evidence: Evidence) -> bool:
+def _training_gains_more(evidence: Evidence, settings: AdviceSettings) -> bool:
     """Whether the pilot promises more than the best change around the model has shown."""
     found = _estimate(evidence)
-    gains = [item.gain.value for item in evidence.finds if item.gain and item.role != "base"]
-    return found is not None and found.gain > max(gains, default=0.0)
+    return found is not None and found.gain > _best_around(evidence, settings)[0]
 
 
 def _reason(rule: Rule) -> str:
@@ -231,11 +242,8 @@ def _next(course: Course, evidence: Evidence, settings: AdviceSettings) -> tuple
     if course == "synthesise":
         return ("reindex data synthesize", "reindex train --pairs FILE")
     if course == "pipeline":
-        best = max(
-            (item for item in evidence.finds if _wins(item, settings)),
-            key=lambda item: item.gain.value if item.gain else 0.0,
-        )
-        if best.role == "other":
-            return (f"reindex init --adopt --base {best.name}, then export, build, compare",)
-        return (f"{best.name} in your search service; then `reindex advise` on what remains",)
+        _, role, name = _best_around(evidence, settings)
+        if role == "other":
+            return (f"reindex init --adopt --base {name}, then export, build, compare",)
+        return (f"{name} in your search service; then `reindex advise` on what remains",)
     return ("reindex train (with --trials to search over recipes)", "reindex run")
